@@ -1,0 +1,140 @@
+"""Driven: commands, events and reactions in strict order, with their heavy work done by all CPUs.
+
+Everything public is here. Names are imported when they are first used: a worker that needs `Application` and
+`Command` never loads the bus, and ``import driven`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from driven.bootstrap import open_bus, open_bus_sync
+    from driven.bus.lane import Lane, LaneListener, Vitals
+    from driven.bus.message_bus import MessageBus
+    from driven.bus.middleware import Middleware
+    from driven.bus.receipts import CommandOutcome, Receipt, Settlement
+    from driven.bus.statistics import BusStatistics, WorkerStatistics
+    from driven.bus.sync_bus import SyncBus, SyncReceipt
+    from driven.domain.aggregate import Aggregate
+    from driven.domain.messages import Command, Envelope, Event, Message
+    from driven.errors import (
+        AggregateExists,
+        AggregateNotFound,
+        BusClosed,
+        BusFull,
+        CommandFailed,
+        CommandIdReused,
+        CommandParked,
+        DrivenError,
+        EmptyKey,
+        HandlerError,
+        InfrastructureError,
+        LogBusy,
+        MalformedMessage,
+        MisuseError,
+        ReentrantDispatch,
+        RegistrationError,
+        RingBroken,
+        SegmentUnavailable,
+        SettingsError,
+        StoreFailed,
+        UndeclaredEvent,
+        UnknownCommand,
+        WorkersUnavailable,
+        WrongReturn,
+    )
+    from driven.placement import Placement
+    from driven.service.application import Application
+    from driven.service.context import Context
+    from driven.service.event_store import EventStore, log_digest
+    from driven.service.handlers import OnExhausted
+    from driven.service.injection import Scope
+    from driven.service.repository import Repository
+    from driven.service.unit_of_work import UnitOfWork
+    from driven.settings import (
+        BusSettings,
+        CommandSettings,
+        GroupSettings,
+        Settings,
+        StoreSettings,
+        WorkerSettings,
+        load_settings,
+    )
+
+_HOME = {
+    "driven.bootstrap": ("open_bus", "open_bus_sync"),
+    "driven.bus.lane": ("Lane", "LaneListener", "Vitals"),
+    "driven.bus.message_bus": ("MessageBus",),
+    "driven.bus.middleware": ("Middleware",),
+    "driven.bus.receipts": ("CommandOutcome", "Receipt", "Settlement"),
+    "driven.bus.statistics": ("BusStatistics", "WorkerStatistics"),
+    "driven.bus.sync_bus": ("SyncBus", "SyncReceipt"),
+    "driven.domain.aggregate": ("Aggregate",),
+    "driven.domain.messages": ("Command", "Envelope", "Event", "Message"),
+    "driven.errors": (
+        "AggregateExists",
+        "AggregateNotFound",
+        "BusClosed",
+        "BusFull",
+        "CommandFailed",
+        "CommandIdReused",
+        "CommandParked",
+        "DrivenError",
+        "EmptyKey",
+        "HandlerError",
+        "InfrastructureError",
+        "LogBusy",
+        "MalformedMessage",
+        "MisuseError",
+        "ReentrantDispatch",
+        "RegistrationError",
+        "RingBroken",
+        "SegmentUnavailable",
+        "SettingsError",
+        "StoreFailed",
+        "UndeclaredEvent",
+        "UnknownCommand",
+        "WorkersUnavailable",
+        "WrongReturn",
+    ),
+    "driven.placement": ("Placement",),
+    "driven.service.application": ("Application",),
+    "driven.service.context": ("Context",),
+    "driven.service.event_store": ("EventStore", "log_digest"),
+    "driven.service.handlers": ("OnExhausted",),
+    "driven.service.injection": ("Scope",),
+    "driven.service.repository": ("Repository",),
+    "driven.service.unit_of_work": ("UnitOfWork",),
+    "driven.settings": (
+        "BusSettings",
+        "CommandSettings",
+        "GroupSettings",
+        "Settings",
+        "StoreSettings",
+        "WorkerSettings",
+        "load_settings",
+    ),
+}
+
+_HOME_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__version__ = "0.1.0"
+
+__all__ = [  # noqa: PLE0604 - names and nothing else
+    *sorted(_HOME_OF),
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever lives under that name
+    home = _HOME_OF.get(name)
+    if home is None:
+        text = f"module 'driven' has no attribute {name!r}"
+        raise AttributeError(text)
+    found = globals()[name] = getattr(importlib.import_module(home), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

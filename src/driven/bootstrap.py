@@ -1,0 +1,255 @@
+"""The composition root: the only place that knows everyone. It opens a bus, and closes it in the right order.
+
+::
+
+    settings -> registry (R1) -> store -> execution -> routes -> lane (workers) -> conductor -> bus
+
+Closing: the entrance shuts; what was accepted drains, to a deadline; workers stop; the store gets the last batch; injected objects
+are finalised (X4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from driven.adapters.stores.memory import MemoryStore
+from driven.bus.committer import DirectCommitter, ThreadCommitter
+from driven.bus.conductor import Conductor
+from driven.bus.message_bus import MessageBus
+from driven.bus.middleware import Hooks
+from driven.bus.projections import Projections
+from driven.bus.routing import routes
+from driven.bus.sync_bus import SyncBus
+from driven.errors import BusClosed, RegistrationError, SettingsError
+from driven.placement import Placement
+from driven.pool.cpus import available_cpus
+from driven.service.execution import Execution
+from driven.service.graph import message_graph
+from driven.service.registry import Registry, application_reference, build_registry, resolve_application
+from driven.settings import DEFAULT_GROUP, Settings, load_settings, validate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+
+    from driven.bus.committer import Committer
+    from driven.bus.middleware import Middleware
+    from driven.bus.routing import Route
+    from driven.pool.worker_lane import WorkerLane
+    from driven.service.application import Application
+    from driven.service.event_store import EventStore
+
+logger = logging.getLogger("driven")
+
+
+@asynccontextmanager
+async def open_bus(
+    application: Application | str,
+    settings: Settings | None = None,
+    *,
+    store: EventStore | None = None,
+    middleware: Sequence[Middleware] = (),
+    clock_ns: Callable[[], int] = time.time_ns,
+) -> AsyncIterator[MessageBus]:
+    """Open a bus in the running event loop, with its workers; leaving the block drains and closes it.
+
+    Args:
+        application: the application, or where it is, as ``"package.module:attribute"``.
+        settings: the configuration; None: ``driven.toml`` in the current folder, and the environment.
+        store: where the log is; None: as the settings say.
+        middleware: hooks, called in this order.
+        clock_ns: nanoseconds since the epoch, read once per admission.
+
+    Raises:
+        RegistrationError: the application is faulty; every fault is listed.
+        SettingsError: the configuration is.
+        WorkersUnavailable: workers cannot be started.
+        LogBusy, StoreFailed: the log cannot be opened.
+
+    """
+    assembly = _Assembly(application, settings or load_settings(), store, Hooks(middleware), clock_ns)
+    async with assembly.running() as bus:
+        yield bus
+
+
+@contextmanager
+def open_bus_sync(
+    application: Application | str,
+    settings: Settings | None = None,
+    *,
+    store: EventStore | None = None,
+    middleware: Sequence[Middleware] = (),
+    clock_ns: Callable[[], int] = time.time_ns,
+) -> Iterator[SyncBus]:
+    """Open a bus in a thread of its own, for code without an event loop; otherwise as `open_bus`."""
+    opened: Any = open_bus(application, settings, store=store, middleware=middleware, clock_ns=clock_ns)
+    with _loop_in_thread() as loop:
+
+        def run(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401
+            return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+
+        bus: MessageBus = run(opened.__aenter__())
+        try:
+            yield SyncBus(bus, loop)
+        except BaseException:
+            if not run(opened.__aexit__(*sys.exc_info())):
+                raise
+        else:
+            run(opened.__aexit__(None, None, None))
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """A uvloop event loop where there is uvloop, else asyncio's own."""
+    try:
+        import uvloop  # noqa: PLC0415 - there is none on some platforms
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+@contextmanager
+def _loop_in_thread() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="driven-bus", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def worker_groups(settings: Settings) -> dict[str, int]:
+    """How many workers each group gets on this machine; empty: everything runs inline."""
+    count = settings.workers.count
+    if count == 0:
+        return {}
+    groups = {name: group.count for name, group in settings.workers.groups.items() if name != DEFAULT_GROUP}
+    groups[DEFAULT_GROUP] = available_cpus().count if count == "auto" else count
+    return groups
+
+
+def uses_workers(table: Mapping[int, Route]) -> bool:
+    """Whether any route leads, or may lead, to a worker."""
+    return any(route.placement is not Placement.INLINE for route in table.values())
+
+
+class _Assembly:
+    """The parts of one bus, put together in order and taken apart in the reverse order."""
+
+    def __init__(
+        self,
+        application: Application | str,
+        settings: Settings,
+        store: EventStore | None,
+        hooks: Hooks,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        if faults := validate(settings):
+            raise SettingsError("given in code", faults)
+        self.settings: Final = settings
+        self.application: Final = application if not isinstance(application, str) else resolve_application(application)
+        self.reference: Final = application if isinstance(application, str) else application_reference(application)
+        self.registry: Final = build_registry(self.application)
+        self.groups: Final = worker_groups(settings)
+        self.routes: Final = routes(self.registry, settings, self.groups)
+        self.store: Final = store or MemoryStore()
+        self.hooks: Final = hooks
+        self.clock_ns: Final = clock_ns
+        self.needs_lane: Final = bool(self.groups) and uses_workers(self.routes)
+        if self.needs_lane:
+            _check_importable(self.registry, self.routes, self.reference)
+        for cycle in message_graph(self.registry).cycles:
+            logger.info("Application %s has a cycle of messages: %s.", self.application.name, " -> ".join(cycle))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[MessageBus]:
+        self.store.open()
+        try:
+            committer = self._committer()
+            try:
+                async with self._bus(committer) as bus:
+                    yield bus
+            finally:
+                committer.close()
+        finally:
+            self.store.close()
+            self.registry.injector.close()
+
+    @asynccontextmanager
+    async def _bus(self, committer: Committer) -> AsyncIterator[MessageBus]:
+        lane = self._lane()
+        projections = Projections(self.registry)
+        conductor = Conductor(
+            registry=self.registry,
+            execution=Execution(self.registry, self.store.log_id),
+            store=self.store,
+            committer=committer,
+            projections=projections,
+            routes=self.routes,
+            settings=self.settings.bus,
+            clock_ns=self.clock_ns,
+            hooks=self.hooks,
+            lane=lane,
+            groups=self.groups,
+            wake=lambda: bus.wake(),
+        )
+        bus = MessageBus(
+            registry=self.registry,
+            conductor=conductor,
+            store=self.store,
+            projections=projections,
+            lane=lane,
+            settings=self.settings.bus,
+        )
+        drain_timeout_s = 0.0
+        try:
+            if lane is not None:
+                await lane.start(conductor)
+            yield bus
+            drain_timeout_s = self.settings.bus.drain_timeout_s
+        finally:
+            try:
+                await bus.drain(drain_timeout_s)
+            finally:
+                conductor.close(BusClosed())
+                if lane is not None:
+                    await lane.stop(self.settings.workers.stop_timeout_s)
+
+    def _committer(self) -> Committer:
+        if not self.store.is_blocking:
+            return DirectCommitter(self.store)
+        return ThreadCommitter(self.store, asyncio.get_running_loop().call_soon_threadsafe)
+
+    def _lane(self) -> WorkerLane | None:
+        if not self.needs_lane or self.reference is None:
+            return None
+        from driven.pool.worker_lane import WorkerLane  # noqa: PLC0415 - what runs inline starts without it
+
+        return WorkerLane(
+            self.settings.workers, self.groups, self.reference, self.store.log_id, self.registry.catalog.fingerprint
+        )
+
+
+def _check_importable(registry: Registry, table: Mapping[int, Route], reference: str | None) -> None:
+    """Worker handlers must be importable by name (R1): a worker is a program that starts from nothing (W1)."""
+    names = [registry.handlers[type_id].name for type_id, route in table.items() if route.placement is not Placement.INLINE]
+    if reference is None:
+        fault = (
+            f"its worker handlers ({', '.join(names)}) cannot be imported by workers, as the application is no variable of a "
+            f"module; assign it to one, in a module other than __main__, or run with [workers] count = 0"
+        )
+        raise RegistrationError(registry.application.name, [fault])
+    faults = [
+        f"{name} is placed on workers but defined in __main__, which workers do not run; move it to a module"
+        for name in names
+        if name.startswith("__main__.")
+    ]
+    if faults:
+        raise RegistrationError(registry.application.name, faults)

@@ -1,0 +1,83 @@
+"""Committers: how a batch gets into the store, on the bus thread or on a store thread of its own.
+
+A store that waits for a disk or a network is called from one store thread, so one batch becomes durable while the
+bus fills the next (U8). A store that never waits is called on the spot: a thread would only
+add its hand-over to every command.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from driven.errors import StoreFailed
+
+if TYPE_CHECKING:
+    from driven.service.event_store import Batch, EventStore
+
+Done = Callable[[StoreFailed | None], None]
+"""Called on the bus thread when a batch is in the store (None), or is not (why)."""
+
+
+class Committer(Protocol):
+    """Takes one batch at a time."""
+
+    def commit(self, batch: Batch, done: Done) -> None:
+        """Append `batch` and call `done`; not called again before that."""
+
+    def close(self) -> None:
+        """Wait for the batch that is under way, then let go."""
+
+
+def _append(store: EventStore, batch: Batch) -> StoreFailed | None:
+    try:
+        store.append(batch)
+    except StoreFailed as failure:
+        return failure
+    except Exception as error:  # noqa: BLE001 - an adapter's bug stops the bus like any other failure of the store
+        return StoreFailed(type(store).__name__, f"{type(error).__name__}: {error}")
+    return None
+
+
+class DirectCommitter:
+    """Appends on the bus thread."""
+
+    def __init__(self, store: EventStore) -> None:
+        """`store` must not block."""
+        self._store = store
+
+    def commit(self, batch: Batch, done: Done) -> None:
+        """Append `batch`, then call `done`."""
+        done(_append(self._store, batch))
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+
+class ThreadCommitter:
+    """Appends on the store thread, which lives as long as this object."""
+
+    def __init__(self, store: EventStore, on_bus_thread: Callable[[Callable[[], None]], object]) -> None:
+        """`on_bus_thread` runs a callable there, soon, and may be called from any thread."""
+        self._store = store
+        self._on_bus_thread = on_bus_thread
+        self._batches: queue.SimpleQueue[tuple[Batch, Done] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="driven-store", daemon=True)
+        self._thread.start()
+
+    def commit(self, batch: Batch, done: Done) -> None:
+        """Hand `batch` to the store thread."""
+        self._batches.put((batch, done))
+
+    def close(self) -> None:
+        """Wait until the store thread has appended what it was given."""
+        self._batches.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (work := self._batches.get()) is not None:
+            batch, done = work
+            failure = _append(self._store, batch)
+            self._on_bus_thread(lambda done=done, failure=failure: done(failure))  # type: ignore[misc]  # bound per turn

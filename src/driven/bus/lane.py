@@ -1,0 +1,80 @@
+"""The port between order and workers: how a command gets to a worker, and what comes back.
+
+::
+
+    Conductor --send, reply--> Lane ~~~~> workers
+    Conductor <--LaneListener-- Lane <~~~~ workers
+
+A lane moves submissions and completions and knows which workers are there. It decides nothing about order
+and nothing about which worker runs what. Every call in both directions is made on the bus thread; no call blocks.
+A worker id names one incarnation of a worker: a replacement has a new id, so that nothing from a dead worker can be
+taken for something from its successor.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from driven.errors import InfrastructureError
+    from driven.wire import AggregateState, Completion, Failure, ReadRequest, Submission
+
+
+class Vitals(msgspec.Struct, frozen=True):
+    """What can be seen of one worker from outside, without asking it."""
+
+    worker_id: int
+    pid: int
+    group: str
+    state: str
+    """``starting``, ``idle``, ``running``, ``waiting`` (for an aggregate) or ``stopping``."""
+    position: int
+    """Position of the command it runs; 0: none."""
+    age_s: float
+    """Seconds since that command began; 0.0: none."""
+    completed: int
+    """Commands it has finished."""
+
+
+class Lane(Protocol):
+    """The way to workers."""
+
+    def send(self, worker_id: int, submission: Submission, timeout_s: float | None) -> bool:
+        """Hand a command to a worker; False when there is no room now, and nothing was sent.
+
+        A worker that takes longer than `timeout_s` seconds over it is killed, and reported as gone.
+        """
+
+    def reply(self, worker_id: int, state: AggregateState) -> None:
+        """Answer the read request of a worker; kept until there is room, dropped when the worker is gone."""
+
+    def vitals(self) -> tuple[Vitals, ...]:
+        """A look at every worker."""
+
+
+class LaneListener(Protocol):
+    """What a lane tells the bus."""
+
+    def worker_ready(self, worker_id: int, group: str) -> None:
+        """A worker of this group takes commands from now on."""
+
+    def completed(self, worker_id: int, completion: Completion) -> None:
+        """A worker has finished a command."""
+
+    def read_requested(self, worker_id: int, request: ReadRequest) -> None:
+        """A running command needs an aggregate; answer with `Lane.reply`."""
+
+    def worker_gone(self, worker_id: int, blamed: tuple[int, int] | None, cause: Failure) -> None:
+        """A worker is no more; everything it had finished was reported before.
+
+        `blamed` is the (position, generation) of the command that was running, None when none was (W3); `cause` says how it
+        ended: exit code or signal, hint, tail of the traceback.
+        """
+
+    def lane_failed(self, error: InfrastructureError) -> None:
+        """Workers can no longer be had at all."""
+
+    def turn_wanted(self) -> None:
+        """Something of the above was told; called once after a burst."""

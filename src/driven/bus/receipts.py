@@ -1,0 +1,173 @@
+"""Receipts: what a submitter holds of a command that was accepted.
+
+Three things can be waited for (X1)::
+
+    accepted    submit() returned: the command has its position and will be taken up
+    handled     the command itself has retired
+    settled     and so has everything it caused
+
+Giving up waiting cancels nothing. A receipt may be awaited from any event loop, any number of times; it is reached
+on the bus thread. It lives as long as somebody holds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from driven.domain.messages import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class CommandOutcome(msgspec.Struct, frozen=True):
+    """What a handled command did: its place in the log, and its events in emission order."""
+
+    position: int
+    events: tuple[Event, ...]
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """What came of a root command and everything it caused."""
+
+    messages: int
+    """How many messages retired, the root among them."""
+    failed: int
+    """How many of them failed and were passed over."""
+    parked: int
+    """How many of them are parked, and so did not happen."""
+
+
+class Milestone:
+    """Something that is reached once, and the futures of those who wait for it."""
+
+    __slots__ = ("_is_reached", "_waiters")
+
+    def __init__(self) -> None:
+        """Not reached yet."""
+        self._is_reached = False
+        self._waiters: list[asyncio.Future[None]] = []
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether it was reached."""
+        return self._is_reached
+
+    async def wait(self) -> None:
+        """Return once it is reached; may be called from any event loop."""
+        if self._is_reached:
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._waiters.append(future)
+        # reach() sets the claim before it takes the list: either it finds this future there, or we see the claim
+        if self._is_reached:
+            return
+        await future
+
+    def reach(self) -> None:
+        """Wake everybody; called on the bus thread."""
+        if self._is_reached:
+            return
+        self._is_reached = True
+        waiters, self._waiters = self._waiters, []
+        for future in waiters:
+            _wake(future)
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    loop = future.get_loop()
+    with contextlib.suppress(RuntimeError):  # its loop was closed: nobody waits there any more
+        if asyncio._get_running_loop() is loop:  # noqa: SLF001 - documented for this use by asyncio
+            _finish(future)
+        else:
+            loop.call_soon_threadsafe(_finish, future)
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class Receipt:
+    """A command that was accepted: its position, its id, and the ways to wait for what comes of it."""
+
+    __slots__ = ("_abandoned", "_events", "_failure", "_handled", "_settled", "_settlement", "id", "position")
+
+    def __init__(self, position: int, command_id: str) -> None:
+        """Made by the bus."""
+        self.position: Final = position
+        self.id: Final = command_id
+        self._handled = Milestone()
+        self._settled = Milestone()
+        self._events: Callable[[], tuple[Event, ...]] = tuple
+        self._failure: Exception | None = None
+        self._abandoned: Exception | None = None
+        self._settlement: Callable[[], Settlement] | None = None
+
+    def __repr__(self) -> str:
+        """Position, id, and how far it came."""
+        reached = "settled" if self._settled.is_reached else "handled" if self._handled.is_reached else "accepted"
+        return f"<Receipt of command {self.id!r} at position {self.position}, {reached}>"
+
+    @property
+    def is_handled(self) -> bool:
+        """Whether the command itself has retired."""
+        return self._handled.is_reached
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the command and everything it caused has retired."""
+        return self._settled.is_reached
+
+    async def handled(self) -> CommandOutcome:
+        """Wait until the command has retired; its outcome.
+
+        Raises:
+            CommandFailed: the handler failed; with the traceback of where it ran (F1).
+            CommandParked: the command was set aside.
+            BusClosed: the bus closed before.
+
+        """
+        await self._handled.wait()
+        if self._failure is not None:
+            raise self._failure
+        return CommandOutcome(self.position, self._events())
+
+    async def settled(self) -> Settlement:
+        """Wait until the command and everything it caused has retired.
+
+        Raises:
+            BusClosed: the bus closed before.
+
+        """
+        await self._settled.wait()
+        if self._abandoned is not None:
+            raise self._abandoned
+        assert self._settlement is not None  # noqa: S101 - settled is reached with the one or the other
+        return self._settlement()
+
+    def succeed(self, events: Callable[[], tuple[Event, ...]]) -> None:
+        """The command retired; `events` decodes what it emitted, when somebody asks."""
+        self._events = events
+        self._handled.reach()
+
+    def fail(self, failure: Exception) -> None:
+        """The command retired without having happened."""
+        self._failure = failure
+        self._handled.reach()
+
+    def settle(self, settlement: Callable[[], Settlement]) -> None:
+        """Everything it caused has retired; `settlement` counts it, when somebody asks."""
+        self._settlement = settlement
+        self._settled.reach()
+
+    def abandon(self, failure: Exception) -> None:
+        """The bus is gone: whoever still waits is told why."""
+        self._abandoned = failure
+        if not self._handled.is_reached:
+            self.fail(failure)
+        self._settled.reach()

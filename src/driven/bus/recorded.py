@@ -1,0 +1,65 @@
+"""What the log already holds of a command id: the receipt of a command that was accepted before (U5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from driven.bus.receipts import Receipt, Settlement
+from driven.errors import CommandFailed, CommandIdReused, CommandParked
+from driven.service.event_store import READ_CHUNK, LogRecord, Status
+
+if TYPE_CHECKING:
+    from driven.domain.messages import Event
+    from driven.service.event_store import EventStore
+    from driven.service.intake import Draft
+    from driven.wire import Catalog
+
+
+def refuse_other_command(command_id: str, draft: Draft, name: str, recorded: tuple[str, bytes], position: int) -> None:
+    """Raise `CommandIdReused` unless what is recorded under `command_id` is the same command."""
+    recorded_name, recorded_body = recorded
+    if (name, draft.body) != (recorded_name, recorded_body):
+        raise CommandIdReused(command_id, recorded_name, position)
+
+
+def recorded_receipt(record: LogRecord, store: EventStore, catalog: Catalog) -> Receipt:
+    """A receipt that tells what came of a command which has settled."""
+    envelope, outcome = record.message.envelope, record.outcome
+    assert outcome is not None  # noqa: S101 - an unsettled command has its receipt in the bus
+    receipt = Receipt(envelope.position, envelope.id)
+    if outcome.status is Status.SUCCEEDED:
+        receipt.succeed(lambda: _events(outcome.caused, store, catalog))
+    else:
+        failure = outcome.failures[0]
+        name = record.message.name
+        receipt.fail(
+            CommandParked(name, envelope.position, failure.message)
+            if outcome.status is Status.PARKED
+            else CommandFailed(name, envelope.position, failure.error_type, failure.message, failure.traceback)
+        )
+    receipt.settle(lambda: _settlement(envelope.position, store))
+    return receipt
+
+
+def _events(caused: tuple[int, int], store: EventStore, catalog: Catalog) -> tuple[Event, ...]:
+    first, count = caused
+    events = []
+    for record in store.read(first - 1, count) if count else ():
+        entry = catalog.named(record.message.name)
+        assert entry is not None  # noqa: S101 - written by this application
+        events.append(catalog.decode(entry.type_id, record.message.body))
+    return tuple(events)
+
+
+def _settlement(root: int, store: EventStore) -> Settlement:
+    """Count what the root caused, from the log."""
+    messages = failed = parked = 0
+    position = root - 1
+    while records := store.read(position, READ_CHUNK):
+        for record in records:
+            if record.message.envelope.correlation == root and record.outcome is not None:
+                messages += 1
+                failed += record.outcome.status is Status.FAILED
+                parked += record.outcome.status is Status.PARKED
+        position = records[-1].message.envelope.position
+    return Settlement(messages, failed, parked)

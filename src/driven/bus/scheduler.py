@@ -1,0 +1,206 @@
+"""The scheduler: which worker runs which command, and how much is given to it in advance.
+
+Credit is time. A worker is given work while what it already has is estimated to last less than
+`CREDIT_NS`, so a worker with 50 µs commands has dozens in its ring and never starves, and one with 200 ms commands
+has a single one and nothing waits behind it. Estimates are moving averages of what workers
+measured, per command type. The oldest position goes first, always: it is what retirement waits for.
+
+Pure: it takes no clock (durations are reported to it) and does no I/O, so a simulation can drive it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from typing import Final
+
+CREDIT_NS: Final = 2_000_000
+"""Nanoseconds of estimated work that a worker may hold before it is given no more."""
+
+AVERAGE_WEIGHT: Final = 0.2
+"""Weight of the newest measurement in the moving average of a command type."""
+
+HANDOVER_NS: Final = 150_000
+"""Nanoseconds that a command must cost before `Placement.AUTO` sends its type to workers."""
+
+STICKY_KEYS: Final = 65_536
+"""Keys per group whose worker is remembered; the oldest is forgotten first, and may move."""
+
+
+class Job:
+    """One command that may start, and where it may run."""
+
+    __slots__ = ("estimate_ns", "group", "position", "sticky_key", "type_id")
+
+    def __init__(self, position: int, type_id: int, group: str, sticky_key: str | None) -> None:
+        """`sticky_key` None: any worker of the group will do."""
+        self.position = position
+        self.type_id = type_id
+        self.group = group
+        self.sticky_key = sticky_key
+        self.estimate_ns = 0
+
+    def __lt__(self, other: Job) -> bool:
+        """Order by position."""
+        return self.position < other.position
+
+
+class _Worker:
+    """One worker as the scheduler sees it: what it holds, and what is reserved for it."""
+
+    __slots__ = ("group", "held", "held_ns", "is_full", "reserved", "worker_id")
+
+    def __init__(self, worker_id: int, group: str) -> None:
+        self.worker_id = worker_id
+        self.group = group
+        self.held: dict[int, Job] = {}
+        self.held_ns = 0
+        self.is_full = False
+        self.reserved: list[Job] = []
+
+    @property
+    def has_credit(self) -> bool:
+        return not self.is_full and (not self.held or self.held_ns < CREDIT_NS)
+
+
+class _Group:
+    """Workers that share a queue."""
+
+    __slots__ = ("home_of", "queue", "workers")
+
+    def __init__(self) -> None:
+        self.queue: list[Job] = []
+        self.workers: dict[int, _Worker] = {}
+        self.home_of: dict[str, _Worker] = {}
+
+    def home(self, key: str) -> _Worker | None:
+        """The worker that `key` sticks to; chosen at first sight as the one with the least to do."""
+        worker = self.home_of.get(key)
+        if worker is None and self.workers:
+            worker = min(self.workers.values(), key=lambda candidate: (candidate.held_ns, len(candidate.reserved)))
+            self.home_of[key] = worker
+            if len(self.home_of) > STICKY_KEYS:
+                del self.home_of[next(iter(self.home_of))]
+        return worker
+
+
+class Scheduler:
+    """Commands that may start, workers that are there, and the matching of the two."""
+
+    __slots__ = ("_average_ns", "_groups", "_workers")
+
+    def __init__(self) -> None:
+        """No worker is there yet."""
+        self._groups: dict[str, _Group] = {}
+        self._workers: dict[int, _Worker] = {}
+        self._average_ns: dict[int, float] = {}
+
+    def add_worker(self, worker_id: int, group: str) -> None:
+        """A worker of this group takes commands from now on."""
+        worker = self._workers[worker_id] = _Worker(worker_id, group)
+        self._group(group).workers[worker_id] = worker
+
+    def remove_worker(self, worker_id: int) -> list[Job]:
+        """A worker is no more: forget it; what it held and had not finished, oldest first."""
+        worker = self._workers.pop(worker_id, None)
+        if worker is None:
+            return []
+        group = self._groups[worker.group]
+        del group.workers[worker_id]
+        group.home_of = {key: home for key, home in group.home_of.items() if home is not worker}
+        for job in worker.reserved:
+            self.enqueue(job)
+        return sorted(worker.held.values())
+
+    def enqueue(self, job: Job) -> None:
+        """A command may start as soon as a worker has credit for it."""
+        group = self._group(job.group)
+        home = group.home(job.sticky_key) if job.sticky_key is not None else None
+        heapq.heappush(home.reserved if home else group.queue, job)
+
+    def assign(self) -> Iterator[tuple[Job, int]]:
+        """Give out what can be given: pairs of job and worker id, one to each worker in turn.
+
+        A job counts as held from the moment it is yielded; `refuse` takes it back.
+        """
+        for group in self._groups.values():
+            hungry = [worker for worker in group.workers.values() if worker.has_credit]
+            while hungry:
+                hungry.sort(key=lambda worker: worker.held_ns)
+                fed = []
+                for worker in hungry:
+                    job = self._next_for(worker, group)
+                    if job is not None:
+                        self._hold(worker, job)
+                        yield job, worker.worker_id
+                        fed.append(worker)
+                hungry = [worker for worker in fed if worker.has_credit]
+
+    def refuse(self, job: Job, worker_id: int) -> None:
+        """The worker's ring was full: the job waits on, and the worker gets nothing until it has finished something."""
+        worker = self._workers[worker_id]
+        self._release(worker, job.position)
+        worker.is_full = True
+        self.enqueue(job)
+
+    def forget(self, job: Job, worker_id: int) -> None:
+        """The job is not wanted any more; the worker does not hold it."""
+        self._release(self._workers[worker_id], job.position)
+
+    def complete(self, worker_id: int, position: int, elapsed_ns: int) -> None:
+        """A worker has finished the command at `position`, which took it `elapsed_ns`."""
+        worker = self._workers.get(worker_id)
+        if worker is None:
+            return
+        worker.is_full = False
+        job = self._release(worker, position)
+        if job is not None:
+            self.observe(job.type_id, elapsed_ns)
+
+    def observe(self, type_id: int, elapsed_ns: int) -> None:
+        """Learn what a command of this type cost, wherever it ran."""
+        average = self._average_ns.get(type_id)
+        self._average_ns[type_id] = elapsed_ns if average is None else average + AVERAGE_WEIGHT * (elapsed_ns - average)
+
+    def pays_off(self, type_id: int) -> bool:
+        """Whether commands of this type cost more than handing them over does."""
+        return self._average_ns.get(type_id, 0) > HANDOVER_NS
+
+    def estimate_ns(self, type_id: int) -> int:
+        """What a command of this type is expected to take; a whole credit as long as nothing is known."""
+        return int(self._average_ns.get(type_id, CREDIT_NS))
+
+    def has_workers(self, group: str) -> bool:
+        """Whether any worker of this group is there now."""
+        return group in self._groups and bool(self._groups[group].workers)
+
+    @property
+    def waiting(self) -> int:
+        """The number of commands that may start and wait for a worker."""
+        return sum(len(group.queue) for group in self._groups.values()) + sum(
+            len(worker.reserved) for worker in self._workers.values()
+        )
+
+    def _group(self, name: str) -> _Group:
+        group = self._groups.get(name)
+        if group is None:
+            group = self._groups[name] = _Group()
+        return group
+
+    def _next_for(self, worker: _Worker, group: _Group) -> Job | None:
+        """The oldest of what is reserved for this worker and what any may take."""
+        own, shared = worker.reserved, group.queue
+        if own and (not shared or own[0] < shared[0]):
+            return heapq.heappop(own)
+        return heapq.heappop(shared) if shared else None
+
+    def _hold(self, worker: _Worker, job: Job) -> None:
+        job.estimate_ns = self.estimate_ns(job.type_id)
+        worker.held[job.position] = job
+        worker.held_ns += job.estimate_ns
+
+    def _release(self, worker: _Worker, position: int) -> Job | None:
+        job = worker.held.pop(position, None)
+        if job is not None:
+            worker.held_ns -= job.estimate_ns
+        return job

@@ -1,0 +1,160 @@
+"""The sequencer: gives positions, and holds what has one and has not retired.
+
+One queue, in position order; what is caused joins at the tail, nothing is ever put anywhere else (O1, O3). The queue
+belongs to the sequencer and is never replaced (O8). Pure: no clock, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from driven.domain.messages import Envelope
+
+if TYPE_CHECKING:
+    from driven.bus.hazards import Footprint
+    from driven.bus.receipts import Receipt
+    from driven.service.handlers import Handler
+    from driven.service.intake import Draft
+
+
+class Root:
+    """A command from outside, and the count of what it caused that has not retired; lives until all has."""
+
+    __slots__ = ("descendants", "draft", "failed", "open", "parked", "position", "receipt")
+
+    draft: Draft
+
+    receipt: Receipt
+    """What the submitter holds; given right after admission, as it needs the position."""
+
+    def __init__(self, draft: Draft) -> None:
+        """Nothing was caused yet."""
+        self.draft = draft
+        self.position = 0
+        self.open = 0
+        self.descendants = 0
+        self.failed = 0
+        self.parked = 0
+
+
+class Entry:
+    """One message that has a position and has not retired, and what the bus knows about its way."""
+
+    __slots__ = (
+        "attempt",
+        "body",
+        "cause",
+        "deaths",
+        "envelope",
+        "footprint",
+        "generation",
+        "handler",
+        "is_on_lane",
+        "park_reason",
+        "root",
+        "type_id",
+        "was_head_when_sent",
+    )
+
+    def __init__(self, envelope: Envelope, type_id: int, body: bytes, root: Root, cause: Entry | None) -> None:
+        """`cause` is kept for the chain of causes; it is None for a root."""
+        self.envelope: Final = envelope
+        self.type_id: Final = type_id
+        self.body: Final = body
+        self.root: Final = root
+        self.cause: Final = cause
+        self.handler: Handler | None = None
+        """None: an event."""
+        self.footprint: Footprint = None
+        self.park_reason: str | None = None
+        """Why it will be parked instead of run, if it will."""
+        self.is_on_lane = False
+        """Whether it runs on workers."""
+        self.attempt = 1
+        self.deaths = 0
+        self.generation = 0
+        self.was_head_when_sent = False
+
+    @property
+    def position(self) -> int:
+        """Its place in the total order."""
+        return self.envelope.position
+
+
+class Sequencer:
+    """The queue of unretired messages, in position order."""
+
+    __slots__ = ("_by_position", "_last_position", "_queue", "_retired")
+
+    def __init__(self, last_position: int) -> None:
+        """`last_position` is the highest in the log, 0 for a new one."""
+        self._queue: deque[Entry] = deque()
+        self._by_position: dict[int, Entry] = {}
+        self._last_position = last_position
+        self._retired = 0
+
+    def __len__(self) -> int:
+        """The number of messages that have not retired."""
+        return len(self._queue)
+
+    @property
+    def last_position(self) -> int:
+        """The position given last."""
+        return self._last_position
+
+    @property
+    def retired(self) -> int:
+        """The number of messages retired since the bus opened."""
+        return self._retired
+
+    @property
+    def head(self) -> Entry | None:
+        """The message that retires next."""
+        return self._queue[0] if self._queue else None
+
+    def admit(  # noqa: PLR0913 - the facts of one message
+        self,
+        *,
+        type_id: int,
+        body: bytes,
+        root: Root,
+        cause: Entry | None,
+        key: str | None,
+        command_id: str | None,
+        recorded_at_ns: int,
+        trace: str,
+    ) -> Entry:
+        """Give the next position to a message and put it at the tail."""
+        position = self._last_position = self._last_position + 1
+        if cause is None:
+            root.position = position
+        else:
+            root.descendants += 1
+        root.open += 1
+        envelope = Envelope(
+            position,
+            command_id or f"@{position}",
+            root.position,
+            cause.envelope.position if cause else 0,
+            cause.envelope.hop + 1 if cause else 0,
+            key,
+            recorded_at_ns,
+            trace,
+        )
+        entry = Entry(envelope, type_id, body, root, cause)
+        self._queue.append(entry)
+        self._by_position[position] = entry
+        return entry
+
+    def find(self, position: int) -> Entry | None:
+        """The unretired message at `position`, if there is one."""
+        return self._by_position.get(position)
+
+    def retire(self) -> Entry:
+        """Take the head out of the queue."""
+        entry = self._queue.popleft()
+        del self._by_position[entry.envelope.position]
+        entry.root.open -= 1
+        self._retired += 1
+        return entry

@@ -1,0 +1,105 @@
+"""The synchronous face: the same bus for scripts, tests and notebooks, without an event loop of one's own.
+
+The bus runs in a thread of its own; every call here hands a coroutine to that thread and waits. Safe from any thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from driven.errors import BusClosed
+from driven.service.execution import refuse_reentry
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from driven.bus.message_bus import MessageBus
+    from driven.bus.receipts import CommandOutcome, Receipt, Settlement
+    from driven.bus.statistics import BusStatistics
+    from driven.domain.messages import Command
+
+T = TypeVar("T")
+
+
+class SyncReceipt:
+    """A `Receipt` whose waits block; giving up waiting cancels nothing (X1)."""
+
+    def __init__(self, receipt: Receipt, bus: SyncBus) -> None:
+        """Made by `SyncBus.submit`."""
+        self._receipt = receipt
+        self._bus = bus
+
+    @property
+    def position(self) -> int:
+        """The command's place in the log."""
+        return self._receipt.position
+
+    @property
+    def id(self) -> str:
+        """The command's id."""
+        return self._receipt.id
+
+    def handled(self, timeout_s: float | None = None) -> CommandOutcome:
+        """Wait until the command has retired; raises as `Receipt.handled`, and TimeoutError."""
+        return self._bus.wait(self._receipt.handled(), timeout_s)
+
+    def settled(self, timeout_s: float | None = None) -> Settlement:
+        """Wait until everything it caused has retired; raises as `Receipt.settled`, and TimeoutError."""
+        return self._bus.wait(self._receipt.settled(), timeout_s)
+
+
+class SyncBus:
+    """A `MessageBus` whose calls block; open one with `driven.open_bus_sync`."""
+
+    def __init__(self, bus: MessageBus, loop: asyncio.AbstractEventLoop) -> None:
+        """`loop` runs in another thread, and `bus` in it."""
+        self._bus: Final = bus
+        self._loop: Final = loop
+
+    def submit(
+        self, command: Command, *, command_id: str | None = None, wait_s: float | None = None, trace: str = ""
+    ) -> SyncReceipt:
+        """Put a command on the bus and return its receipt once it is accepted; raises as `MessageBus.submit`."""
+        refuse_reentry()
+        coroutine = self._bus.submit(command, command_id=command_id, wait_s=wait_s, trace=trace)
+        return SyncReceipt(self.wait(coroutine, None), self)
+
+    def handle(self, command: Command, *, command_id: str | None = None, timeout_s: float | None = None) -> CommandOutcome:
+        """Submit a command and wait until it has retired."""
+        return self.submit(command, command_id=command_id).handled(timeout_s)
+
+    def statistics(self) -> BusStatistics:
+        """A look at the bus and its workers, now."""
+
+        async def look() -> BusStatistics:
+            return self._bus.statistics()
+
+        return self.wait(look(), None)
+
+    def log_digest(self) -> str:
+        """A digest of everything that retired, the same for any number of workers (O6)."""
+        return self._bus.log_digest()
+
+    def resolve(self, wanted: type[T]) -> T:
+        """An injected object of scope APP in this process, such as a read model."""
+        return self._bus.resolve(wanted)
+
+    def wait(self, coroutine: Coroutine[Any, Any, T], timeout_s: float | None) -> T:
+        """Run a coroutine on the bus's loop and wait for it.
+
+        Raises:
+            TimeoutError: it takes longer than `timeout_s` seconds; it goes on all the same.
+            BusClosed: the bus is gone.
+
+        """
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:
+            coroutine.close()
+            raise BusClosed from None
+        try:
+            return future.result(timeout_s)
+        except concurrent.futures.CancelledError:
+            raise BusClosed from None

@@ -1,0 +1,52 @@
+"""The working state: aggregates as of the last retirement, whether or not that is durable already.
+
+Retirement runs ahead of the store by the batch that is being appended; what it changed is kept here until that
+batch is in the store. Owned by the bus thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from driven.wire import AggregateState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from driven.service.event_store import EventStore
+    from driven.wire import Change, Read
+
+
+class WorkingState:
+    """The store's aggregates, with the changes that are on their way to it laid over them."""
+
+    __slots__ = ("_ahead", "_store")
+
+    def __init__(self, store: EventStore) -> None:
+        """Nothing is on its way yet."""
+        self._store = store
+        self._ahead: dict[tuple[str, str], AggregateState] = {}
+
+    def load(self, name: str, aggregate_id: str) -> AggregateState:
+        """An aggregate as of the last retirement; version 0 and no body when there is none."""
+        return self._ahead.get((name, aggregate_id)) or self._store.load(name, aggregate_id)
+
+    def first_stale(self, reads: Iterable[Read]) -> Read | None:
+        """The first of `reads` whose aggregate has changed since, None when all are current (O5)."""
+        for read in reads:
+            if self.load(read.name, read.id).version != read.version:
+                return read
+        return None
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Take over what a retiring command changed."""
+        for change in changes:
+            state = AggregateState(change.name, change.id, change.expected_version + 1, change.body)
+            self._ahead[change.name, change.id] = state
+
+    def appended(self, changes: Iterable[Change]) -> None:
+        """These are in the store now; what was changed again since stays."""
+        for change in changes:
+            state = self._ahead.get((change.name, change.id))
+            if state is not None and state.version == change.expected_version + 1:
+                del self._ahead[change.name, change.id]

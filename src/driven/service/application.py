@@ -1,0 +1,133 @@
+"""The application: the user's wiring. It starts nothing, and may be imported anywhere, by workers too.
+
+It only notes what it is told; everything is checked together when a bus opens (R1), so that decorators never
+fail half way and all faults are listed at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from driven.placement import Placement
+from driven.service.handlers import HandlerOptions, OnExhausted
+from driven.service.injection import Binding, Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from dishka import Provider
+
+    from driven.domain.aggregate import Aggregate
+    from driven.domain.messages import Command, Event
+
+T = TypeVar("T")
+
+
+class Noted(msgspec.Struct, frozen=True):
+    """One use of a decorator: what was decorated, for which message type, with which options."""
+
+    target: Any
+    message: Any
+    local_names: dict[str, Any]
+    options: HandlerOptions = HandlerOptions()
+
+
+class Application:
+    """Commands, reactions, projectors and bindings of one service, under one name.
+
+    The name begins the stable names of its messages. Assign the application to a variable of a module, so that
+    workers can import it.
+    """
+
+    def __init__(self, name: str) -> None:
+        """`name` is short and stable, e.g. ``"census"``."""
+        self.name = name
+        self.module = str(sys._getframe(1).f_globals.get("__name__", ""))  # noqa: SLF001 - where workers look for it
+        self.handlers: list[Noted] = []
+        self.reactions: list[Noted] = []
+        self.projectors: list[Noted] = []
+        self.bindings: list[Binding | Provider] = []
+
+    def handles(  # noqa: PLR0913 - each is one fact about the handler, all by name
+        self,
+        command: type[Command],
+        *,
+        key: str | None = None,
+        placement: Placement = Placement.INLINE,
+        loads: Mapping[type[Aggregate], str] | None = None,
+        emits: Sequence[type[Event]] = (),
+        timeout_s: float | None = None,
+        max_attempts: int | None = None,
+        retries: int | None = None,
+        on_exhausted: OnExhausted = OnExhausted.PARK,
+        group: str = "default",
+        sticky: bool = False,
+    ) -> Callable[[T], T]:
+        """Register the one handler of `command`: a function, or a class with ``__call__``.
+
+        Args:
+            command: the command type.
+            key: the field whose value orders stateful commands among each other (O4).
+            placement: where it runs; workers need handlers that can be imported by name.
+            loads: aggregate type -> the field that holds its id; these travel with the submission.
+            emits: events that its aggregates record, beside those of the return annotation.
+            timeout_s: seconds a worker may take before it is killed.
+            max_attempts: deaths of workers before the command fails; default ``[workers] max_attempts``.
+            retries: further attempts, at the head, of a failed internal command; default ``[bus] retries``.
+            on_exhausted: what happens when those are used up.
+            group: the worker group that runs it.
+            sticky: send the same key to the same worker.
+
+        """
+        options = HandlerOptions(
+            key=key,
+            placement=placement,
+            loads=dict(loads or {}),
+            emits=tuple(emits),
+            timeout_s=timeout_s,
+            max_attempts=max_attempts,
+            retries=retries,
+            on_exhausted=on_exhausted,
+            group=group,
+            sticky=sticky,
+        )
+        return self._noting(self.handlers, command, options)
+
+    def reacts_to(self, event: type[Event]) -> Callable[[T], T]:
+        """Register a reaction: ``(event[, context]) -> Command | Iterable[Command] | None`` (R2)."""
+        return self._noting(self.reactions, event, HandlerOptions())
+
+    def projects(self, event: type[Event]) -> Callable[[T], T]:
+        """Register a projector: ``(event, *read_models) -> None``, run in the main process in log order."""
+        return self._noting(self.projectors, event, HandlerOptions())
+
+    def binds(self, interface: type, to: Any = None, *, scope: Scope = Scope.APP) -> None:  # noqa: ANN401
+        """Say what is injected where `interface` is asked for; a later binding replaces an earlier one.
+
+        `to` is a class to construct, a factory function, or a ready value; nothing: `interface` itself.
+        """
+        self.bindings.append(Binding(interface, interface if to is None else to, scope))
+
+    def uses(self, provider: Provider) -> None:
+        """Take all bindings of a dishka provider, whose scopes are `driven.Scope`."""
+        self.bindings.append(provider)
+
+    def copy(self) -> Application:
+        """The same wiring in a new application, to swap a binding without touching the original."""
+        twin = Application(self.name)
+        twin.module = ""
+        for notes in ("handlers", "reactions", "projectors", "bindings"):
+            setattr(twin, notes, list(getattr(self, notes)))
+        return twin
+
+    def _noting(self, notes: list[Noted], message: type, options: HandlerOptions) -> Callable[[T], T]:
+        def note(target: T) -> T:
+            is_local = "<locals>" in getattr(target, "__qualname__", "")
+            local_names = dict(sys._getframe(1).f_locals) if is_local else {}  # noqa: SLF001 - for their annotations
+            notes.append(Noted(target, message, local_names, options))
+            return target
+
+        return note

@@ -1,0 +1,58 @@
+"""The context of one running handler: time, ids and randomness that are the same wherever it runs (O6).
+
+A handler that takes the current time from `now`, ids from `new_id` and chance from `random` gives the
+same outcome inline, in any worker, and in a replay. A context lives as long as one attempt of one
+message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from driven.domain.messages import Envelope
+
+_NANOSECONDS = 1_000_000_000
+
+
+class Context:
+    """What a handler or reaction may know about the message it runs for."""
+
+    __slots__ = ("_log_id", "_made_ids", "_random", "attempt", "envelope")
+
+    def __init__(self, envelope: Envelope, attempt: int, log_id: str) -> None:
+        """`attempt` counts from 1; `log_id` keeps ids of different logs apart."""
+        self.envelope: Final = envelope
+        self.attempt: Final = attempt
+        self._log_id = log_id
+        self._made_ids = 0
+        self._random: random.Random | None = None
+
+    @property
+    def now(self) -> datetime:
+        """When the message was admitted, UTC; the same on every attempt and replay (microseconds)."""
+        seconds, nanoseconds = divmod(self.envelope.recorded_at_ns, _NANOSECONDS)
+        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanoseconds // 1000)
+
+    @property
+    def random(self) -> random.Random:
+        """A generator seeded by log and position; not for secrets."""
+        if self._random is None:
+            self._random = random.Random(self._digest("random"))  # noqa: S311 - reproducible by design
+        return self._random
+
+    def new_id(self) -> uuid.UUID:
+        """The next id of this message: unique across logs, the same on every attempt (a version 8 UUID, RFC 9562)."""
+        self._made_ids += 1
+        number = bytearray(self._digest(f"id {self._made_ids}"))
+        number[6] = (number[6] & 0x0F) | 0x80
+        number[8] = (number[8] & 0x3F) | 0x80
+        return uuid.UUID(bytes=bytes(number))
+
+    def _digest(self, purpose: str) -> bytes:
+        seed = f"{self._log_id}\0{self.envelope.position}\0{purpose}".encode()
+        return hashlib.blake2b(seed, digest_size=16).digest()

@@ -1,0 +1,172 @@
+"""The port to whatever keeps the log and the aggregates, and every way in which it may fail.
+
+::
+
+    bus thread                          store thread (or the bus thread, where the store never blocks)
+    ----------                          ------------
+    Batch: admissions, retirements ---> append(batch)      one transaction, whole or not at all (U3)
+    load(name, id) / read(...)          may be called while an append is under way
+
+An adapter is plain blocking code (U8). `append` and `close` are called from one thread only; `load`,
+`read`, `find` and `digest` may be called from any thread, also during an `append`, and see everything
+that was appended before they were called. The contract suite in `driven.testing.contracts` says all of this
+in tests; an adapter that passes it can carry a bus.
+
+Failures, all of them: `LogBusy` from `open`; `StoreFailed` from anything else (full, read-only, corrupt,
+gone, closed). After a failed `append` nothing of that batch may be there, and the bus stops.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from driven.domain.messages import Envelope
+from driven.wire import AggregateState, Change, Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class MessageKind(enum.Enum):
+    """What a logged message is."""
+
+    COMMAND = "command"
+    EVENT = "event"
+
+
+class Status(enum.Enum):
+    """How a message retired."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    PARKED = "parked"
+
+
+class LoggedMessage(msgspec.Struct, frozen=True, array_like=True):
+    """A message as accepted: it has its position, and everything needed to take it up again."""
+
+    envelope: Envelope
+    kind: MessageKind
+    name: str
+    version: int
+    body: bytes
+
+
+class LoggedOutcome(msgspec.Struct, frozen=True, array_like=True):
+    """How the message at `position` retired, and what it changed; what it caused are messages of their own."""
+
+    position: int
+    status: Status
+    attempts: int
+    changes: tuple[Change, ...] = ()
+    caused: tuple[int, int] = (0, 0)
+    """Position of the first message it caused, and how many: they stand in a row."""
+    failures: tuple[Failure, ...] = ()
+    """Of a failed or parked command: one. Of an event: one per reaction that failed."""
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """One transaction: admissions in position order, and retirements in position order."""
+
+    admitted: Sequence[LoggedMessage]
+    retired: Sequence[LoggedOutcome]
+
+
+class LogRecord(msgspec.Struct, frozen=True):
+    """A message and, once it has retired, its outcome."""
+
+    message: LoggedMessage
+    outcome: LoggedOutcome | None
+
+
+class EventStore(Protocol):
+    """What a bus needs of a store; see the head of this module for threads and failures."""
+
+    @property
+    def is_blocking(self) -> bool:
+        """Whether calls may wait for a disk or a network: then the bus uses a store thread."""
+
+    @property
+    def log_id(self) -> str:
+        """Names this log for ever; seeds the ids that handlers make. Known after `open`."""
+
+    @property
+    def last_position(self) -> int:
+        """The highest position in the log, 0 for a new one. Known after `open`."""
+
+    def open(self) -> None:
+        """Get ready, and take the lease of the log.
+
+        Raises:
+            LogBusy: another bus has it.
+            StoreFailed: it cannot be opened.
+
+        """
+
+    def append(self, batch: Batch) -> None:
+        """Make a batch durable: all of it, or nothing.
+
+        Positions of admissions continue the log without a gap; every change is at its expected version
+        and raises the version by one. The bus guarantees both, an adapter checks them.
+
+        Raises:
+            StoreFailed: nothing of the batch was kept.
+
+        """
+
+    def load(self, name: str, aggregate_id: str) -> AggregateState:
+        """An aggregate as last appended; version 0 and no body when there is none."""
+
+    def read(self, after: int, limit: int) -> Sequence[LogRecord]:
+        """At most `limit` records in position order, beginning with the one behind position `after`."""
+
+    def find(self, command_id: str) -> LogRecord | None:
+        """The command that was accepted under this id, if any (U5)."""
+
+    def close(self) -> None:
+        """Give up the lease and let go of everything; closing twice is harmless."""
+
+
+READ_CHUNK = 1_000
+"""Records that a reader of the whole log asks for at a time."""
+
+
+def log_digest(store: EventStore) -> str:
+    """A digest of everything that retired, in order: the same for any number of workers (O6).
+
+    Covers positions, names, versions, ids, keys, causes, bodies, outcomes and changes of all messages up to the
+    first one that has not retired. Clock readings, trace contexts and tracebacks are left out: they
+    describe a run, not what happened. BLAKE2b, 16 bytes, hexadecimal.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    encoder = msgspec.msgpack.Encoder()
+    for record in retired_records(store):
+        digest.update(encoder.encode(_digestible(record)))
+    return digest.hexdigest()
+
+
+def retired_records(store: EventStore) -> Iterable[LogRecord]:
+    """All records in position order, up to the first one that has not retired."""
+    position = 0
+    while records := store.read(position, READ_CHUNK):
+        for record in records:
+            if record.outcome is None:
+                return
+            yield record
+        position = records[-1].message.envelope.position
+
+
+def _digestible(record: LogRecord) -> tuple[object, ...]:
+    message, outcome = record.message, record.outcome
+    assert outcome is not None  # noqa: S101 - retired_records yields no other
+    envelope = message.envelope
+    return (
+        (envelope.position, envelope.id, envelope.correlation, envelope.causation, envelope.hop, envelope.key),
+        (message.kind, message.name, message.version, message.body),
+        (outcome.status, outcome.attempts, outcome.changes, outcome.caused),
+        [(failure.error_type, failure.message) for failure in outcome.failures],
+    )

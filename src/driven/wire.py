@@ -1,0 +1,292 @@
+"""Messages to bytes and back: everything that the main process and a worker say to each other.
+
+The whole conversation, one line per record kind::
+
+    bus -> worker                                worker -> bus
+    -------------                                -------------
+                                                 HELLO          I am up; this is my catalog's fingerprint
+                                                 UNFIT          I cannot work, and this is why
+    SUBMISSION     run this command
+                                                 READ_REQUEST   the command needs this aggregate
+    READ_REPLY     here it is
+    READ_REFUSED   it cannot be had, and this is why
+                                                 COMPLETION     this is its outcome
+                                                 UNREADABLE     the oldest submission that I have not answered
+                                                                cannot be decoded, and this is why
+    STOP           finish and leave
+                                                 GOODBYE        leaving; nothing follows
+
+A worker answers its submissions in the order in which they came. STOP does not wait for its turn: a worker leaves
+when it has answered the one that it runs, and what it has not begun is not answered.
+
+Every body is MessagePack, written and checked by msgspec; nothing here can construct an object of a
+type that is not in the catalog. Bodies of commands, events and aggregates are opaque bytes at this
+level: they are decoded by whoever runs code on them, and stored as they are.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from driven.domain.messages import Envelope, Message
+from driven.errors import MalformedMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class RecordKind(enum.IntEnum):
+    """What a record's body is; see the conversation at the head of this module."""
+
+    SUBMISSION = 1
+    READ_REPLY = 2
+    STOP = 3
+    READ_REFUSED = 4
+    HELLO = 16
+    UNFIT = 17
+    READ_REQUEST = 18
+    COMPLETION = 19
+    GOODBYE = 20
+    UNREADABLE = 21
+
+
+class EncodedMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A message as bytes; `type_id` is its place in the catalog of this application."""
+
+    type_id: int
+    body: bytes
+
+
+class AggregateState(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One aggregate as stored: `version` 0 and no body when there is none."""
+
+    name: str
+    id: str
+    version: int
+    body: bytes | None
+
+
+class Read(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Proof of what a handler saw: this aggregate, at this version (O5)."""
+
+    name: str
+    id: str
+    version: int
+
+
+class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A new body for an aggregate that was at `expected_version` (0: it must not exist yet)."""
+
+    name: str
+    id: str
+    expected_version: int
+    body: bytes
+
+
+class Failure(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What went wrong: the qualified name of the error, its text, and the traceback where it was raised."""
+
+    error_type: str
+    message: str
+    traceback: str = ""
+
+
+class Succeeded(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """The handler returned; its events in emission order, its changes, and what it read."""
+
+    events: tuple[EncodedMessage, ...] = ()
+    changes: tuple[Change, ...] = ()
+    reads: tuple[Read, ...] = ()
+
+
+class Failed(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """The handler raised, or could not be run; only what it read is kept, to judge whether it was stale."""
+
+    failure: Failure
+    reads: tuple[Read, ...] = ()
+
+
+Outcome = Succeeded | Failed
+
+
+class Submission(msgspec.Struct, frozen=True, array_like=True):
+    """One command on its way to where it runs; `generation` counts its dispatches (W4), `attempt` its failures."""
+
+    envelope: Envelope
+    generation: int
+    attempt: int
+    type_id: int
+    body: bytes
+    states: tuple[AggregateState, ...] = ()
+
+
+class Completion(msgspec.Struct, frozen=True, array_like=True):
+    """What a worker did with a submission, and the nanoseconds it took."""
+
+    position: int
+    generation: int
+    elapsed_ns: int
+    outcome: Outcome
+
+
+class ReadRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A running command asks for an aggregate that did not travel with it."""
+
+    position: int
+    generation: int
+    name: str
+    id: str
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A worker is ready; `fingerprint` must equal that of the bus's catalog, `source` is the file of the application."""
+
+    fingerprint: str
+    source: str = ""
+
+
+class Unfit(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A worker could not get ready; `reason` is for people, `traceback` may be empty."""
+
+    reason: str
+    traceback: str = ""
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """What a worker is started with: the one argument of its program, as JSON."""
+
+    channel: str
+    """`Handoff` of the channel, as JSON of its own."""
+    liveness_descriptor: int
+    """Read end of a pipe whose other end only the bus holds."""
+    fault_descriptor: int
+    """An open file for what the interpreter says when it dies."""
+    bus_pid: int
+    """Process id of the bus, which started this worker itself."""
+    import_path: tuple[str, ...]
+    """The bus's ``sys.path``: a worker imports the same modules."""
+    python_path: str | None
+    """PYTHONPATH as the user set it, for what the handlers start."""
+    reference: str
+    """The application, as ``"package.module:attribute"``."""
+    log_id: str
+    cpus: tuple[int, ...]
+    """CPUs to be pinned to; empty: none."""
+    available_cpus: int
+    """How many CPUs bus and workers have together."""
+
+
+encode: Final = msgspec.msgpack.Encoder().encode
+"""Any of the structs above to bytes."""
+
+encode_body: Final = msgspec.msgpack.Encoder(order="deterministic").encode
+"""A message or an aggregate to bytes: equal values give equal bytes, whatever the order of their sets and dicts (O6)."""
+
+decode_submission: Final = msgspec.msgpack.Decoder(Submission).decode
+decode_completion: Final = msgspec.msgpack.Decoder(Completion).decode
+decode_read_request: Final = msgspec.msgpack.Decoder(ReadRequest).decode
+decode_state: Final = msgspec.msgpack.Decoder(AggregateState).decode
+decode_hello: Final = msgspec.msgpack.Decoder(Hello).decode
+decode_unfit: Final = msgspec.msgpack.Decoder(Unfit).decode
+decode_failure: Final = msgspec.msgpack.Decoder(Failure).decode
+
+
+def encode_assignment(assignment: Assignment) -> str:
+    """As text for a command line. The standard library writes it: paths may hold bytes that are no UTF-8."""
+    return json.dumps(msgspec.to_builtins(assignment))
+
+
+def decode_assignment(text: str) -> Assignment:
+    """What `encode_assignment` wrote; ValueError for anything else."""
+    return msgspec.convert(json.loads(text), Assignment)
+
+
+class MessageType(msgspec.Struct, frozen=True):
+    """One entry of a catalog: a message type under its stable name and version."""
+
+    type_id: int
+    name: str
+    version: int
+    type: type[Message]
+
+
+class Catalog:
+    """All message types of an application, by number, by type and by name; made once, never changed.
+
+    The numbers are places in the order of names, so that the bus and its workers agree on them when they
+    run the same code; `fingerprint` lets them find out when they do not.
+    """
+
+    __slots__ = ("_by_name", "_by_type", "_decoders", "entries", "fingerprint")
+
+    def __init__(self, types: Iterable[tuple[str, type[Message]]]) -> None:
+        """Build from (stable name, type) pairs; names must be unique."""
+        named = sorted(types, key=lambda pair: pair[0])
+        self.entries: Final = tuple(
+            MessageType(number, name, message_type.message_version, message_type)
+            for number, (name, message_type) in enumerate(named)
+        )
+        self._by_type = {entry.type: entry for entry in self.entries}
+        self._by_name = {entry.name: entry for entry in self.entries}
+        self._decoders = tuple(msgspec.msgpack.Decoder(entry.type).decode for entry in self.entries)
+        self.fingerprint: Final = _fingerprint(self.entries)
+
+    def entry_of(self, message_type: type[Message]) -> MessageType | None:
+        """The entry of a type, or None when it is not in the catalog."""
+        return self._by_type.get(message_type)
+
+    def named(self, name: str) -> MessageType | None:
+        """The entry of a stable name, or None when it is not in the catalog."""
+        return self._by_name.get(name)
+
+    def encode(self, message: Message) -> EncodedMessage:
+        """Encode, and decode again to be sure that whoever receives it can; KeyError for a foreign type.
+
+        Raises:
+            MalformedMessage: a field holds something that cannot be encoded, or not what it declares.
+
+        """
+        entry = self._by_type[type(message)]
+        try:
+            body = encode_body(message)
+            self._decoders[entry.type_id](body)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise MalformedMessage(entry.name, _culprit(message, str(error))) from error
+        return EncodedMessage(entry.type_id, body)
+
+    def decode(self, type_id: int, body: bytes) -> Any:  # noqa: ANN401 - the message type is known at run time only
+        """Decode a body.
+
+        Raises:
+            MalformedMessage: the bytes are not a message of that type.
+
+        """
+        try:
+            return self._decoders[type_id](body)
+        except (TypeError, ValueError) as error:
+            raise MalformedMessage(self.entries[type_id].name, str(error)) from error
+        except IndexError:
+            raise MalformedMessage(f"message type number {type_id}", "there is no such type in the catalog") from None
+
+
+def _culprit(message: Message, reason: str) -> str:
+    """`reason`, with the field that cannot be encoded, where that can be found out."""
+    for field in message.__struct_fields__:
+        try:
+            encode_body(getattr(message, field))
+        except Exception as error:  # noqa: BLE001 - any reason not to encode makes this the culprit
+            return f"field {field!r}: {error}"
+    return reason
+
+
+def _fingerprint(entries: tuple[MessageType, ...]) -> str:
+    shape = [
+        (entry.name, entry.version, [(field.encode_name, str(field.type)) for field in msgspec.structs.fields(entry.type)])
+        for entry in entries
+    ]
+    return hashlib.blake2b(encode(shape), digest_size=16).hexdigest()
