@@ -46,11 +46,12 @@ def refuse_reentry() -> None:
 
 @contextmanager
 def _running_as(name: str) -> Iterator[None]:
+    outer = getattr(_running, "name", None)
     _running.name = name
     try:
         yield
     finally:
-        _running.name = None
+        _running.name = outer
 
 
 class Execution:

@@ -1,0 +1,290 @@
+"""A simulated pool: the real conductor and real handlers, with workers, deaths and delays drawn from a seed.
+
+::
+
+    Simulation.run(commands)
+        |- Conductor            the real one
+        |- SimulatedLane        workers that are records in this process; every step of theirs is a choice of the seed
+        `- SimulatedCommitter   a store thread whose batches take a drawn number of steps
+
+No process, no thread, no clock, no sleeping: thousands of runs a minute, and a seed replays one exactly. Everything that
+crosses the ring in reality is encoded and decoded here as well. What is not simulated: bytes in shared memory, and time.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from driven.adapters.stores.memory import MemoryStore
+from driven.bus.conductor import Conductor
+from driven.bus.lane import Vitals
+from driven.bus.middleware import Hooks, Middleware
+from driven.bus.projections import Projections
+from driven.bus.routing import routes
+from driven.service.event_store import log_digest
+from driven.service.execution import Execution
+from driven.service.intake import draft
+from driven.service.registry import build_registry
+from driven.settings import Settings
+from driven.wire import (
+    AggregateState,
+    Completion,
+    Failure,
+    ReadRequest,
+    decode_completion,
+    decode_state,
+    decode_submission,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from driven.bus.committer import Done
+    from driven.bus.receipts import Receipt
+    from driven.domain.messages import Command
+    from driven.errors import StoreFailed
+    from driven.service.application import Application
+    from driven.service.event_store import Batch, EventStore
+    from driven.wire import Submission
+
+
+class Faults(msgspec.Struct, frozen=True):
+    """How often things go wrong, as probabilities per step, and how tight things are."""
+
+    kill: float = 0.0
+    """That a worker is killed, whatever it does."""
+    kill_running_only: bool = False
+    """Whether only a worker that runs a command is killed."""
+    ring_slots: int = 8
+    """Commands that fit in a worker's ring, beside the one that runs."""
+    late_store: float = 0.0
+    """That the store thread has not finished its batch at a step."""
+
+
+class _Worker:
+    """One simulated worker: what is in its ring, and the finished outcome it has not delivered."""
+
+    def __init__(self, worker_id: int, group: str) -> None:
+        self.worker_id = worker_id
+        self.group = group
+        self.ring: deque[bytes] = deque()
+        self.running: Submission | None = None
+        self.finished: bytes | None = None
+        self.is_asking = False
+
+
+class SimulatedLane:
+    """A `Lane` whose workers live in this process and move only when `step` is called."""
+
+    def __init__(self, execution: Execution, groups: Mapping[str, int], chance: random.Random, faults: Faults) -> None:
+        """`groups` gives the number of workers of each group."""
+        self._execution: Final = execution
+        self._chance: Final = chance
+        self._faults: Final = faults
+        self._workers: dict[int, _Worker] = {}
+        self._next_id = 0
+        self._answers: dict[int, bytes] = {}
+        self._between: Callable[[], None] = lambda: None
+        self._conductor: Conductor | None = None
+        self._groups: Final = dict(groups)
+        self.kills = 0
+
+    def start(self, conductor: Conductor, between: Callable[[], None]) -> None:
+        """All workers come up; `between` is what may happen while a handler waits for an aggregate."""
+        self._conductor = conductor
+        self._between = between
+        for group, count in self._groups.items():
+            for _ in range(count):
+                self._spawn(group)
+
+    def send(self, worker_id: int, submission: Submission, timeout_s: float | None) -> bool:
+        """Into the ring, if it has room."""
+        del timeout_s
+        worker = self._workers[worker_id]
+        if len(worker.ring) >= self._faults.ring_slots:
+            return False
+        worker.ring.append(encode(submission))
+        return True
+
+    def reply(self, worker_id: int, state: AggregateState) -> None:
+        """Kept for the handler that asked."""
+        self._answers[worker_id] = encode(state)
+
+    def vitals(self) -> tuple[Vitals, ...]:
+        """Every worker, as idle."""
+        return tuple(Vitals(one.worker_id, 0, one.group, "idle", 0, 0.0, 0) for one in self._workers.values())
+
+    def step(self) -> bool:
+        """Let one worker do one thing; False when none of them can."""
+        movable = [one for one in self._workers.values() if (one.ring or one.finished) and not one.is_asking]
+        if not movable:
+            return False
+        worker = self._chance.choice(movable)
+        may_die = worker.running is not None or not self._faults.kill_running_only
+        if may_die and self._chance.random() < self._faults.kill:
+            self._kill(worker)
+        elif worker.finished is not None:
+            self._deliver(worker)
+        else:
+            self._run(worker)
+        return True
+
+    def _listener(self) -> Conductor:
+        assert self._conductor is not None  # noqa: S101 - start() was called
+        return self._conductor
+
+    def _spawn(self, group: str) -> None:
+        self._next_id += 1
+        self._workers[self._next_id] = _Worker(self._next_id, group)
+        self._listener().worker_ready(self._next_id, group)
+
+    def _kill(self, worker: _Worker) -> None:
+        self.kills += 1
+        del self._workers[worker.worker_id]
+        running = worker.running
+        blamed = (running.envelope.position, running.generation) if running else None
+        self._listener().worker_gone(worker.worker_id, blamed, Failure("driven.errors.WorkerDied", "killed by the simulation"))
+        self._spawn(worker.group)
+
+    def _run(self, worker: _Worker) -> None:
+        """The handler runs now; its outcome is delivered at a later step."""
+        submission = worker.running = decode_submission(worker.ring.popleft())
+        position, generation = submission.envelope.position, submission.generation
+
+        def ask(name: str, aggregate_id: str) -> AggregateState:
+            worker.is_asking = True
+            self._between()
+            worker.is_asking = False
+            self._listener().read_requested(worker.worker_id, ReadRequest(position, generation, name, aggregate_id))
+            return decode_state(self._answers.pop(worker.worker_id))
+
+        outcome = self._execution.execute(submission, ask)
+        worker.finished = encode(Completion(position, generation, self._chance.randrange(1_000, 5_000_000), outcome))
+
+    def _deliver(self, worker: _Worker) -> None:
+        assert worker.finished is not None  # noqa: S101 - step() looked
+        completion = decode_completion(worker.finished)
+        worker.finished = worker.running = None
+        self._listener().completed(worker.worker_id, completion)
+
+
+class SimulatedCommitter:
+    """A store thread whose batch is finished at a step of the seed's choice."""
+
+    def __init__(self, store: EventStore, chance: random.Random, faults: Faults) -> None:
+        """One batch at a time, as a `Committer`."""
+        self._store = store
+        self._chance = chance
+        self._faults = faults
+        self._under_way: tuple[Batch, Done] | None = None
+
+    def commit(self, batch: Batch, done: Done) -> None:
+        """Take the batch; it is in the store at some later step."""
+        assert self._under_way is None, "a committer takes one batch at a time"  # noqa: S101 - what this checks of the conductor
+        self._under_way = (batch, done)
+
+    def step(self) -> bool:
+        """Perhaps finish the batch; False when there is none."""
+        if self._under_way is None:
+            return False
+        if self._chance.random() >= self._faults.late_store:
+            (batch, done), self._under_way = self._under_way, None
+            failure: StoreFailed | None = None
+            self._store.append(batch)
+            done(failure)
+        return True
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class Simulation:
+    """One run of an application with simulated workers."""
+
+    def __init__(  # noqa: PLR0913 - each is one dial of the simulation
+        self,
+        application: Application,
+        *,
+        workers: int | Mapping[str, int],
+        seed: int,
+        faults: Faults | None = None,
+        settings: Settings | None = None,
+        middleware: Sequence[Middleware] = (),
+    ) -> None:
+        """`workers`: how many there are, 0 for none, or how many of each group."""
+        faults = faults or Faults()
+        settings = settings or Settings()
+        groups = {"default": workers} if isinstance(workers, int) else dict(workers)
+        groups = {group: count for group, count in groups.items() if count}
+        chance = random.Random(seed)  # noqa: S311 - reproducible by design
+        self.registry: Final = build_registry(application)
+        self.store: Final = MemoryStore()
+        self.store.open()
+        execution = Execution(self.registry, self.store.log_id)
+        self.committer: Final = SimulatedCommitter(self.store, chance, faults)
+        self.lane: Final = SimulatedLane(execution, groups, chance, faults)
+        self._chance: Final = chance
+        self.conductor: Final = Conductor(
+            registry=self.registry,
+            execution=execution,
+            store=self.store,
+            committer=self.committer,
+            projections=Projections(self.registry),
+            routes=routes(self.registry, settings, groups),
+            settings=settings.bus,
+            clock_ns=_counting_clock(),
+            hooks=Hooks(middleware),
+            lane=self.lane if groups else None,
+            groups=groups,
+            wake=lambda: None,
+        )
+
+    def run(self, commands: Sequence[Command]) -> tuple[Receipt, ...]:
+        """Admit all commands, then let workers, store and conductor take steps until everything has settled."""
+        self.lane.start(self.conductor, self._between)
+        receipts = tuple(self.conductor.admit(draft(self.registry, command), None) for command in commands)
+        while self.conductor.failure is None and not self.conductor.is_settled:
+            self.conductor.turn(self._chance.randint(1, 8))
+            moved = self.lane.step()
+            moved = self.committer.step() or moved
+            if not moved and self.conductor.sequencer.head is not None and not self.conductor.turn(1_000):
+                self._check_not_stuck()
+        return receipts
+
+    def digest(self) -> str:
+        """The digest of the log (O6)."""
+        return log_digest(self.store)
+
+    def _between(self) -> None:
+        """What may happen between two reads of a handler: other workers move, and messages retire."""
+        for _ in range(self._chance.randint(0, 3)):
+            self.lane.step()
+            self.committer.step()
+            self.conductor.turn(self._chance.randint(1, 4))
+
+    def _check_not_stuck(self) -> None:
+        """Nobody can move and the head has not retired: name it, rather than spin for ever (D5)."""
+        head = self.conductor.sequencer.head
+        if head is not None and not self.lane.step() and not self.committer.step():
+            text = (
+                f"nothing moves any more: position {head.position} is at the head, "
+                f"{self.conductor.scheduler.waiting} commands wait for workers"
+            )
+            raise RuntimeError(text)
+
+
+def _counting_clock() -> Callable[[], int]:
+    """A clock that ticks once per reading: the same position always gets the same time."""
+    readings = 0
+
+    def clock_ns() -> int:
+        nonlocal readings
+        readings += 1_000_000_000
+        return readings
+
+    return clock_ns

@@ -1,0 +1,170 @@
+"""An application that does whatever its commands tell it to: random graphs for the property tests of order.
+
+A command carries a plan: which accounts to touch and how, what to emit, when to fail, how long to compute, and which
+commands its events lead to. State is mixed so that no two orders give the same result, and what a
+handler reads next depends on what it has read, so that stale reads show.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import msgspec
+
+from driven import Aggregate, Application, Command, Context, Event, OnExhausted, Placement, UnitOfWork
+
+MODULUS = 2**31 - 1
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What one command does."""
+
+    kind: str = "stateless"
+    """``stateless``, ``keyed`` or ``unkeyed``."""
+    key: str = "a"
+    touches: tuple[str, ...] = ()
+    """Accounts that it changes, beside its own."""
+    amount: int = 1
+    fails: str = "never"
+    """``never``, ``always``, ``first`` (its first attempt only) or ``odd`` (when the balance is odd)."""
+    spin_us: int = 0
+    dies: bool = False
+    """Whether its first run in a worker ends that worker."""
+    children: tuple[Plan, ...] = ()
+
+
+class Compute(Command):
+    """Stateless."""
+
+    plan: Plan
+
+
+class Deposit(Command):
+    """Stateful, ordered by key."""
+
+    key: str
+    plan: Plan
+
+
+class Audit(Command):
+    """Stateful, without a key: conflicts with all that is stateful."""
+
+    plan: Plan
+
+
+class Happened(Event):
+    """Something was done; its children follow."""
+
+    by: str
+    result: int
+    children: tuple[Plan, ...]
+
+
+class Noted(Event):
+    """An account changed."""
+
+    account: str
+    balance: int
+
+
+class Refused(Exception):  # noqa: N818 - the domain's word
+    """The plan says no."""
+
+
+class Account(Aggregate):
+    """A balance that remembers the order of what was done to it."""
+
+    balance: int = 0
+
+    def mix(self, amount: int) -> int:
+        """Not commutative: two orders of the same amounts give two balances."""
+        self.balance = (self.balance * 31 + amount) % MODULUS
+        self.record(Noted(self.id, self.balance))
+        return self.balance
+
+
+app = Application("ordering")
+
+
+@app.handles(Compute, placement=Placement.WORKER, on_exhausted=OnExhausted.SKIP)
+def compute(command: Compute, context: Context) -> Happened:
+    """Compute something from the plan and the context alone."""
+    plan = command.plan
+    act(plan, context)
+    result = (plan.amount * 7 + context.random.randrange(1000) + context.new_id().int) % MODULUS
+    check(plan, context, result)
+    return Happened("compute", result, plan.children)
+
+
+@app.handles(Deposit, key="key", placement=Placement.WORKER, loads={Account: "key"}, emits=(Noted,))
+def deposit(command: Deposit, context: Context, uow: UnitOfWork) -> Happened:
+    """Change the account of the key, which travels along, and others, which are asked for."""
+    return change(command.plan, (command.key, *command.plan.touches), context, uow, "deposit")
+
+
+@app.handles(Audit, placement=Placement.WORKER, emits=(Noted,))
+def audit(command: Audit, context: Context, uow: UnitOfWork) -> Happened:
+    """Change any accounts."""
+    return change(command.plan, command.plan.touches, context, uow, "audit")
+
+
+def change(plan: Plan, accounts: tuple[str, ...], context: Context, uow: UnitOfWork, by: str) -> Happened:
+    """Mix the amount into each account; the balance decides which account is looked at in between."""
+    act(plan, context)
+    result = plan.amount
+    for account_id in accounts:
+        account = uow.find(Account, account_id)
+        if account is None:
+            account = Account(account_id)
+            uow.add(account)
+        result = account.mix(plan.amount + result)
+        glance = uow.find(Account, f"{'abc'[result % 3]}")
+        result += glance.balance if glance is not None else 0
+    check(plan, context, result)
+    return Happened(by, result % MODULUS, plan.children)
+
+
+def act(plan: Plan, context: Context) -> None:
+    """Take time; or end the worker, the first time it is tried in one that says how."""
+    if plan.spin_us:
+        until = time.perf_counter() + plan.spin_us / 1e6
+        while time.perf_counter() < until:
+            pass
+    marks = os.environ.get("ORDERING_DEATH_MARKS")
+    if plan.dies and marks:
+        mark = os.path.join(marks, str(context.envelope.position))  # noqa: PTH118 - one import fewer in workers
+        if not os.path.exists(mark):  # noqa: PTH110
+            open(mark, "w").close()  # noqa: PTH123, SIM115
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def check(plan: Plan, context: Context, result: int) -> None:
+    """Fail as planned."""
+    if (
+        plan.fails == "always"
+        or (plan.fails == "first" and context.attempt == 1)
+        or (plan.fails == "odd" and result % 2 == 1)
+    ):
+        text = f"refused with {result}"
+        raise Refused(text)
+
+
+@app.reacts_to(Happened)
+def follow(event: Happened) -> list[Compute | Deposit | Audit]:
+    """Every child of the plan, in order."""
+    return [command_of(plan) for plan in event.children]
+
+
+@app.reacts_to(Noted)
+def round_numbers(event: Noted) -> Compute | None:
+    """A second reaction with a condition of its own."""
+    return Compute(Plan(amount=event.balance % 97)) if event.balance % 5 == 0 else None
+
+
+def command_of(plan: Plan) -> Compute | Deposit | Audit:
+    """The command that a plan is for."""
+    if plan.kind == "keyed":
+        return Deposit(plan.key, plan)
+    return Audit(plan) if plan.kind == "unkeyed" else Compute(plan)
