@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from driven.bootstrap import open_bus, open_bus_sync
+    from driven.bootstrap import open_bus, open_bus_sync, run
     from driven.bus.lane import Lane, LaneListener, Vitals
     from driven.bus.message_bus import MessageBus
     from driven.bus.middleware import Middleware
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    "driven.bootstrap": ("open_bus", "open_bus_sync"),
+    "driven.bootstrap": ("open_bus", "open_bus_sync", "run"),
     "driven.bus.lane": ("Lane", "LaneListener", "Vitals"),
     "driven.bus.message_bus": ("MessageBus",),
     "driven.bus.middleware": ("Middleware",),

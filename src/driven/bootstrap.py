@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from driven.adapters.stores.memory import MemoryStore
 from driven.bus.committer import DirectCommitter, ThreadCommitter
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from driven.service.event_store import EventStore
 
 logger = logging.getLogger("driven")
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -101,6 +103,12 @@ def open_bus_sync(
                 raise
         else:
             run(opened.__aexit__(None, None, None))
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a program's main coroutine to its end, as `asyncio.run`, on uvloop where there is uvloop."""
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(main)
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

@@ -73,9 +73,10 @@ PositiveSeconds: TypeAlias = Annotated[
 Truth: TypeAlias = Annotated[bool, _words("true or false")]
 Ordering: TypeAlias = Annotated[Literal["strict"], _words('"strict"')]
 StoreUrl: TypeAlias = Annotated[str, _words('"memory://"')]
-WorkerCount: TypeAlias = Annotated[NotNegative | Literal["auto"], _words('"auto" or a whole number of at least 0')]
+UpToMostWorkers: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1024)]
+WorkerCount: TypeAlias = Annotated[UpToMostWorkers | Literal["auto"], _words('"auto" or a whole number from 0 to 1024')]
 WorkerKind: TypeAlias = Annotated[Literal["auto", "processes"], _words('"auto" or "processes"')]
-GroupCount: TypeAlias = Annotated[int, msgspec.Meta(ge=0, description="a whole number of at least 1")]
+GroupCount: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1024, description="a whole number from 1 to 1024")]
 RingSize: TypeAlias = Annotated[
     int, msgspec.Meta(ge=1 << 12, le=1 << 30, description="a power of two from 4096 to 1073741824")
 ]

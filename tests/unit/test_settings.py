@@ -265,7 +265,7 @@ FAULTS = {
     "store without a scheme": ('[store]\nurl = ""', '[store] url = "" is not a store of this version'),
     "count": (
         "[workers]\ncount = -1",
-        '[workers] count = -1 is not valid; give "auto" or a whole number of at least 0',
+        '[workers] count = -1 is not valid; give "auto" or a whole number from 0 to 1024',
     ),
     "count in words": (
         "[workers]\ncount = 'all'",
@@ -299,11 +299,11 @@ FAULTS = {
     "blas_threads": ("[workers]\nblas_threads = 0", "[workers] blas_threads = 0 is not valid; give a whole number of"),
     "group of none": (
         "[workers.groups.pricing]\ncpus = [1]",
-        "[workers.groups.pricing] count = 0 is not valid: a group has workers; give a whole number of at least 1",
+        "[workers.groups.pricing] count = 0 is not valid: a group has workers; give a whole number from 1 to 1024",
     ),
     "group of less": (
         "[workers.groups.pricing]\ncount = -2",
-        "[workers.groups.pricing] count = -2 is not valid; give a whole number of at least 1",
+        "[workers.groups.pricing] count = -2 is not valid; give a whole number from 1 to 1024",
     ),
     "count of the default group": (
         "[workers.groups.default]\ncount = 2",
@@ -537,7 +537,7 @@ SECONDS = st.floats(0.001, 31_536_000)
 NAMES = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=8)
 CPUS = st.lists(st.integers(0, 500), unique=True, max_size=5).map(tuple)
 GROUPS = st.dictionaries(
-    NAMES.filter(lambda name: name != "default"), st.builds(GroupSettings, count=COUNTS, cpus=CPUS), max_size=3
+    NAMES.filter(lambda name: name != "default"), st.builds(GroupSettings, count=st.integers(1, 1024), cpus=CPUS), max_size=3
 )
 BUSES = st.builds(
     BusSettings,

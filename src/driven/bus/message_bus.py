@@ -140,8 +140,8 @@ class MessageBus:
             async with asyncio.timeout(timeout_s):
                 await self._drained.wait()
         except TimeoutError:
-            left = len(self._conductor.sequencer)
-            logger.warning("Closing gives up after %.1f s with %d messages unretired.", timeout_s, left)
+            if left := len(self._conductor.sequencer):
+                logger.warning("Closing gives up after %.1f s with %d messages unretired.", timeout_s, left)
         return self._conductor.is_settled
 
     async def _accept(self, offered: Draft, command_id: str | None, wait_s: float | None, trace: str) -> Receipt:

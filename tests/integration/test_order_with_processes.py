@@ -1,0 +1,122 @@
+"""O6 with real worker processes: the log of any number of workers, some of them killed, is that of the inline run.
+
+The applications are those of the simulated property test, drawn from seeds here, with commands that take time and commands that
+end their worker on first sight. `tests/stress` runs the same for longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+import signal
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+from ordering import Plan, app, command_of
+
+from driven import Settings, WorkerSettings, open_bus
+from driven.bootstrap import new_event_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from driven import Command, MessageBus
+
+SEEDS = range(24)
+WORKERS = (1, 2, 4)
+
+
+def drawn_plan(chance: random.Random, depth: int) -> Plan:
+    """A tree of plans at most `depth` high."""
+    return Plan(
+        kind=chance.choice(["stateless", "stateless", "keyed", "keyed", "unkeyed"]),
+        key=chance.choice("abcd"),
+        touches=tuple(chance.choices("abcd", k=chance.randint(0, 2))),
+        amount=chance.randint(0, 50),
+        fails=chance.choice(["never"] * 6 + ["odd", "first", "always"]),
+        spin_us=chance.choice([0, 0, 100, 1_000, 5_000]),
+        dies=chance.random() < 0.03,
+        children=tuple(drawn_plan(chance, depth - 1) for _ in range(chance.randint(0, 3))) if depth else (),
+    )
+
+
+def drawn_commands(seed: int) -> list[Command]:
+    """The root commands of one random application."""
+    chance = random.Random(seed)
+    return [command_of(drawn_plan(chance, 2)) for _ in range(12)]
+
+
+def ticking_clock() -> Callable[[], int]:
+    """The same time for the same position, in every run."""
+    return itertools.count(1_000_000_000, 1_000_000_000).__next__
+
+
+async def run_all(commands: list[Command], settings: Settings, trouble: Callable[[MessageBus], object] | None = None) -> str:
+    """Submit everything, wait for everything, and return the digest of the log."""
+    async with open_bus(app, settings, clock_ns=ticking_clock()) as bus:
+        receipts = [await bus.submit(command) for command in commands]
+        if trouble is not None:
+            trouble(bus)
+        for receipt in receipts:
+            await receipt.settled()
+        return bus.log_digest()
+
+
+def digest_of(commands: list[Command], workers: int) -> str:
+    """One run on a loop of its own."""
+    settings = Settings(workers=WorkerSettings(count=workers, max_attempts=100, ring_bytes=1 << 14))
+    with asyncio.Runner(loop_factory=new_event_loop if workers % 2 else asyncio.new_event_loop) as runner:
+        return runner.run(run_all(commands, settings))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_log_of_worker_processes_is_that_of_the_inline_run(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """O6, B6, D8: with 1, 2 or 4 processes, deaths on the way, stale reads and small rings."""
+    commands = drawn_commands(seed)
+    expected = digest_of(commands, 0)
+
+    monkeypatch.setenv("ORDERING_DEATH_MARKS", str(tmp_path))
+
+    assert digest_of(commands, WORKERS[seed % len(WORKERS)]) == expected
+
+
+def test_the_log_survives_workers_killed_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """O6, D1, B6: whatever instruction a worker is at when it is killed, nothing is lost, doubled or reordered."""
+    monkeypatch.delenv("ORDERING_DEATH_MARKS", raising=False)
+    commands = [command for seed in range(4) for command in drawn_commands(1_000 + seed)]
+    expected = digest_of(commands, 0)
+    kills = []
+
+    async def killing() -> str:
+        settings = Settings(workers=WorkerSettings(count=2, max_attempts=100))
+        async with open_bus(app, settings, clock_ns=ticking_clock()) as bus:
+            receipts = [await bus.submit(command) for command in commands]
+            killer = asyncio.create_task(kill_now_and_then(bus, kills))
+            for receipt in receipts:
+                await receipt.settled()
+            killer.cancel()
+            return bus.log_digest()
+
+    assert asyncio.run(killing()) == expected
+    assert kills
+
+
+async def kill_now_and_then(bus: MessageBus, kills: list[int]) -> None:
+    """Kill a random worker whenever some more messages have retired."""
+    chance = random.Random(7)
+    retired = 0
+    while True:
+        await asyncio.sleep(0)
+        statistics = bus.statistics()
+        if statistics.workers and statistics.retired - retired >= 60:
+            retired = statistics.retired
+            victim = chance.choice(statistics.workers).pid
+            if psutil.pid_exists(victim):
+                os.kill(victim, signal.SIGKILL)
+                kills.append(victim)
