@@ -1,0 +1,270 @@
+"""The link to one worker: its channel, in messages, and what is on its way there. Bus thread only.
+
+Made when the worker's process is there, closed when it is buried. It is on the path of every worker command, both
+ways, and that path is kept short.
+
+::
+
+    send -----> [in_flight, oldest first] ~~ ring ~~> worker
+                         |
+    LaneListener <--- drain <~~ ring ~~ COMPLETION, UNREADABLE (these answer the oldest), READ_REQUEST,
+                                        HELLO, UNFIT, GOODBYE
+
+What is in flight may fill half the ring and no more. A worker takes everything out of its ring before each command, so
+all that lies there is in flight, and there is always room for STOP: it is seen when the running command ends,
+however much waits (D11).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from driven.errors import RingBroken, SegmentUnavailable
+from driven.ring.layout import RECORD_ALIGNMENT_BYTES, RECORD_HEADER_BYTES
+from driven.service.execution import failure_of
+from driven.wire import (
+    Completion,
+    Failed,
+    RecordKind,
+    decode_completion,
+    decode_failure,
+    decode_hello,
+    decode_read_request,
+    decode_unfit,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from driven.bus.lane import LaneListener
+    from driven.pool.process_worker import ProcessWorker
+    from driven.wire import AggregateState, Failure, Hello, Submission, Unfit
+
+T = TypeVar("T")
+
+# As plain integers: an enumeration's arithmetic costs more than the ring's.
+_SUBMISSION: Final = int(RecordKind.SUBMISSION)
+_READ_REPLY: Final = int(RecordKind.READ_REPLY)
+_READ_REFUSED: Final = int(RecordKind.READ_REFUSED)
+_STOP: Final = int(RecordKind.STOP)
+_COMPLETION: Final = int(RecordKind.COMPLETION)
+_READ_REQUEST: Final = int(RecordKind.READ_REQUEST)
+_UNREADABLE: Final = int(RecordKind.UNREADABLE)
+_HELLO: Final = int(RecordKind.HELLO)
+_UNFIT: Final = int(RecordKind.UNFIT)
+_GOODBYE: Final = int(RecordKind.GOODBYE)
+
+_RECORD_BYTES: Final = RECORD_HEADER_BYTES + RECORD_ALIGNMENT_BYTES
+"""What a record takes in the ring beside its body, at most."""
+
+_Command = tuple[int, int]
+"""position, generation"""
+
+
+class Nonsense(RingBroken):
+    """A record arrived whole and cannot be what a worker says; never leaves the pool."""
+
+
+class Link:
+    """What the bus thread holds of one worker."""
+
+    __slots__ = (
+        "_channel",
+        "_in_flight",
+        "_in_flight_bytes",
+        "_listener",
+        "_on_hello",
+        "_outbox",
+        "_room_bytes",
+        "is_open",
+        "is_ready",
+        "is_trusted",
+        "unfit",
+        "worker",
+        "worker_id",
+    )
+
+    def __init__(
+        self, worker: ProcessWorker, ring_bytes: int, listener: LaneListener, on_hello: Callable[[Link, Hello], None]
+    ) -> None:
+        """`on_hello` is called when the worker says that it is ready; it sets `is_ready` and `is_open`."""
+        self.worker: Final = worker
+        self.worker_id: Final = worker.worker_id
+        self.is_ready = False
+        """Whether it has said HELLO, and the listener was told."""
+        self.is_open = False
+        """Whether it takes commands."""
+        self.is_trusted = True
+        """Whether what it sends is still listened to."""
+        self.unfit: Unfit | None = None
+        """Why it says that it cannot work."""
+        self._channel: Final = worker.channel
+        self._listener: Final = listener
+        self._on_hello: Final = on_hello
+        self._in_flight: Final[dict[_Command, int]] = {}
+        self._in_flight_bytes = 0
+        self._room_bytes: Final = ring_bytes // 2
+        self._outbox: Final[deque[tuple[int, bytes]]] = deque()
+
+    @property
+    def is_expecting(self) -> bool:
+        """Whether something should come from it, or is still to be sent to it."""
+        return bool(self._in_flight or self._outbox or not self.is_ready)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it takes no more commands, because it goes or because it must."""
+        return not self.is_trusted or self.worker.verdict is not None or (self.is_ready and not self.is_open)
+
+    # To the worker.
+
+    def send(self, submission: Submission, timeout_s: float | None) -> bool:
+        """Send a command; False, and nothing sent, when there is no room now.
+
+        Raises:
+            RingBroken: the worker's memory cannot be trusted.
+            SegmentUnavailable: there is no memory to carry so large a command.
+
+        """
+        body = encode(submission)
+        size = min(len(body) + _RECORD_BYTES, self._channel.largest_body_bytes)
+        in_flight = self._in_flight
+        if in_flight and self._in_flight_bytes + size > self._room_bytes:
+            return False
+        if not self._channel.send(_SUBMISSION, body):
+            return False
+        command = (submission.envelope.position, submission.generation)
+        in_flight[command] = size
+        self._in_flight_bytes += size
+        if timeout_s is not None:
+            self.worker.timeouts_s[command] = timeout_s
+        return True
+
+    def reply(self, state: AggregateState) -> None:
+        """Answer the read that it waits for. RingBroken: its memory cannot be trusted."""
+        self._post(_READ_REPLY, encode(state))
+
+    def stop(self) -> None:
+        """Tell it to leave when it has finished what it runs. RingBroken: its memory cannot be trusted."""
+        self.is_open = False
+        self._post(_STOP, b"")
+
+    def flush(self) -> None:
+        """Send what there was no room for. RingBroken: its memory cannot be trusted."""
+        while self._outbox and self._put(*self._outbox[0]):
+            self._outbox.popleft()
+
+    def _post(self, kind: int, body: bytes) -> None:
+        if self._outbox or not self._put(kind, body):
+            self._outbox.append((kind, body))
+
+    def _put(self, kind: int, body: bytes) -> bool:
+        try:
+            return self._channel.send(kind, body)
+        except SegmentUnavailable as error:  # only a reply can be that large, and whoever asked must not wait for ever
+            return self._channel.send(_READ_REFUSED, encode(failure_of(error)))
+
+    # From the worker.
+
+    def drain(self) -> bool:
+        """Take everything that it sent and tell the listener; True when there was anything to tell.
+
+        Raises:
+            RingBroken: what it sent cannot be trusted; everything before that was told.
+
+        """
+        channel, receive, in_flight = self._channel, self._channel.receive, self._in_flight
+        timeouts_s, completed, worker_id = self.worker.timeouts_s, self._listener.completed, self.worker_id
+        is_told = False
+        channel.begin_drain()
+        while True:
+            while (record := receive()) is not None:
+                is_told = True
+                kind, body = record
+                if kind != _COMPLETION:
+                    self._take(kind, body)
+                    continue
+                completion = _decoded(decode_completion, body)
+                command = (completion.position, completion.generation)
+                size = in_flight.pop(command, None)
+                if size is None:
+                    _refuse(f"its worker answers {command}, which it was not sent")
+                self._in_flight_bytes -= size
+                if timeouts_s:
+                    timeouts_s.pop(command, None)
+                completed(worker_id, completion)
+            if not channel.end_drain():
+                break
+        if self._outbox:
+            self.flush()
+        return is_told
+
+    def _take(self, kind: int, body: bytes) -> None:
+        if kind == _READ_REQUEST:
+            self._listener.read_requested(self.worker_id, _decoded(decode_read_request, body))
+        elif kind == _UNREADABLE:
+            self._fail_oldest(_decoded(decode_failure, body))
+        elif kind == _HELLO:
+            self._on_hello(self, _decoded(decode_hello, body))
+        elif kind == _UNFIT:
+            self.unfit = _decoded(decode_unfit, body)
+            self.is_open = False
+        elif kind == _GOODBYE:
+            self.is_open = False
+        else:
+            _refuse(f"its worker sent a record of kind {kind}, which means nothing to a bus")
+
+    def _fail_oldest(self, failure: Failure) -> None:
+        """The worker could not decode a submission: it is the oldest in flight, as all before it were answered."""
+        command = self._oldest
+        if command is None:
+            _refuse("its worker answers, and was sent nothing")
+        self._in_flight_bytes -= self._in_flight.pop(command)
+        self.worker.timeouts_s.pop(command, None)
+        self._listener.completed(self.worker_id, Completion(*command, 0, Failed(failure)))
+
+    # Blame.
+
+    def suspect(self, error: RingBroken) -> _Command | None:
+        """Whose doing it is that its worker cannot be trusted.
+
+        A record that means nothing was sent while the oldest in flight ran, as everything before it was read. Memory may
+        have been overwritten by that one or a later one: most likely by the one that runs now.
+        """
+        oldest = self._oldest
+        return oldest if isinstance(error, Nonsense) else self._running() or oldest
+
+    def blamed(self) -> _Command | None:
+        """Whose fault its death is, after the last drain: the command that ran, if it was not finished (W3).
+
+        When the pool ended the worker, that was for a reason, and the reason names the command or none.
+        """
+        verdict = self.worker.verdict
+        if verdict is not None:
+            return verdict.blamed if verdict.blamed in self._in_flight else None
+        return self._running()
+
+    def _running(self) -> _Command | None:
+        """What its status words say that it runs, unless that was answered."""
+        running = self._channel.status.running()
+        command = (running.position, running.generation) if running else None
+        return command if command in self._in_flight else None
+
+    @property
+    def _oldest(self) -> _Command | None:
+        """The command that the next answer is about."""
+        return next(iter(self._in_flight), None)
+
+
+def _decoded(decode: Callable[[bytes], T], body: bytes) -> T:
+    try:
+        return decode(body)
+    except ValueError as error:
+        _refuse(f"its worker sent what cannot be decoded ({error})")
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise Nonsense(reason)

@@ -1,0 +1,181 @@
+"""One worker process, seen from the main process: how it is started, signalled and buried.
+
+It lives as long as one incarnation of a worker; a replacement is another `ProcessWorker` with another id. It belongs
+to the pool's thread, but for `channel`, which the bus thread uses and closes, and `timeouts_s`, which it writes.
+
+::
+
+    main process                                             worker
+    ProcessWorker  --- argv: the assignment, as JSON ------> python -m driven_worker
+      channel     ---- segment, doorbells, socket ---------> its end of the channel
+      lifeline    ---- pipe; the worker gets the read end -> it dies when the bus does (W7)
+      faults      <--- a file without a name --------------- what its interpreter says when it crashes (P14)
+      pidfd       . .  readable when it has died
+
+A worker leads a process group of its own. However it ends, what is left of the group is killed before
+waitpid(2): until then its number, which is the group's as well, cannot belong to anybody else (P4).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from driven.pool.launch import command_line, worker_environment
+from driven.pool.vitals import cause_of_death, oom_kills
+from driven.ring.channel import Channel
+from driven.ring.status import WorkerState
+from driven.wire import Assignment, encode_assignment
+
+if TYPE_CHECKING:
+    from driven.wire import Failure
+
+FAULT_TAIL_BYTES: Final = 8_192
+"""How much is kept of what an interpreter wrote when it crashed: the end of it."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What all workers of one lane have in common."""
+
+    reference: str
+    """The application, as ``"package.module:attribute"``."""
+    log_id: str
+    ring_bytes: int
+    blas_threads: int
+    start_timeout_s: float
+    available_cpus: int
+    group_cpus: Mapping[str, tuple[int, ...]]
+    """CPUs of the groups that are pinned."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Why the pool itself ends a worker, and whose fault that is: a (position, generation), or nobody's."""
+
+    reason: str
+    blamed: tuple[int, int] | None = None
+
+
+class ProcessWorker:
+    """A worker process, and all that the main process holds of it. Making one starts it; it says HELLO when ready.
+
+    Raises:
+        WorkersUnavailable: this interpreter cannot start the program.
+        SegmentUnavailable: there is no memory for its rings.
+        OSError: there are no processes or descriptors left.
+
+    """
+
+    def __init__(self, worker_id: int, group: str, plan: Plan) -> None:
+        self.worker_id: Final = worker_id
+        self.group: Final = group
+        self.timeouts_s: Final[dict[tuple[int, int], float]] = {}
+        """Of what was sent to it and may take so long: (position, generation) to seconds."""
+        self.verdict: Verdict | None = None
+        self.kill_at_s = 0.0
+        """When SIGKILL follows, on the pool's clock; 0.0: no verdict."""
+        self._oom_kills_before: Final = oom_kills()
+        with contextlib.ExitStack() as until_started:
+            self.channel: Final = until_started.enter_context(Channel.create(plan.ring_bytes))
+            self._faults: Final = _nameless_file()
+            until_started.callback(os.close, self._faults)
+            self._process, self._lifeline = self._start(plan)
+            until_started.pop_all()
+        self.channel.close_remote_descriptors()
+        self.pidfd: Final = _pidfd(self._process.pid)
+        """Readable when it has died; -1 where there is no such thing, and `has_died` must be asked."""
+
+    def _start(self, plan: Plan) -> tuple[subprocess.Popen[bytes], int]:
+        """Start the process; return it, and the only write end of its lifeline."""
+        handoff = self.channel.handoff()
+        worker_end, lifeline = os.pipe()
+        assignment = Assignment(
+            channel=handoff.to_json(),
+            liveness_descriptor=worker_end,
+            fault_descriptor=self._faults,
+            bus_pid=os.getpid(),
+            import_path=tuple(place for place in sys.path if isinstance(place, str)),
+            python_path=os.environ.get("PYTHONPATH"),
+            reference=plan.reference,
+            log_id=plan.log_id,
+            cpus=plan.group_cpus.get(self.group, ()),
+            available_cpus=plan.available_cpus,
+        )
+        try:
+            process = subprocess.Popen(  # noqa: S603 - this interpreter, with our own program
+                command_line(encode_assignment(assignment)),
+                env=worker_environment(os.environ, plan.blas_threads),
+                stdin=subprocess.DEVNULL,
+                pass_fds=(*handoff.descriptors, worker_end, self._faults),
+                process_group=0,
+            )
+        except BaseException:
+            os.close(lifeline)
+            raise
+        finally:
+            os.close(worker_end)
+        return process, lifeline
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is the id of its process group as well."""
+        return self._process.pid
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether it has not come to its first look at the ring yet."""
+        return self.channel.status.state is WorkerState.STARTING
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """Send a signal to it and to all that it started. Not to be called once it is buried."""
+        # macOS refuses to signal a group of zombies.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    def has_died(self) -> bool:
+        """Whether it has ended, asked without waiting."""
+        return self._process.poll() is not None
+
+    def bury(self) -> Failure:
+        """Kill what is left of its group, wait for it, give up all but the channel; return how it ended."""
+        self.signal_group(signal.SIGKILL)
+        exit_code = self._process.wait()
+        kills = oom_kills()
+        before = self._oom_kills_before
+        cause = cause_of_death(
+            exit_code,
+            self.verdict.reason if self.verdict else None,
+            _tail(self._faults),
+            None if kills is None or before is None else kills - before,
+        )
+        for descriptor in (self._lifeline, self._faults, *([self.pidfd] if self.pidfd >= 0 else [])):
+            os.close(descriptor)
+        return cause
+
+
+def _nameless_file() -> int:
+    """An open file that has no name and vanishes with its last descriptor."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("driven-faults", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _pidfd(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):  # macOS, an old kernel, a sandbox that forbids it
+        return -1
+
+
+def _tail(descriptor: int) -> str:
+    size = os.fstat(descriptor).st_size
+    kept = os.pread(descriptor, FAULT_TAIL_BYTES, max(0, size - FAULT_TAIL_BYTES))
+    return kept.decode("utf-8", "replace")

@@ -1,0 +1,110 @@
+"""Signs of life and of death: what can be seen of a worker from outside, without asking it.
+
+Everything here is read at one moment and kept by nobody. The living are read from the status words in shared memory. Of
+the dead there is what waitpid(2) says, what the interpreter wrote when it crashed, and whether the kernel ran out of
+memory meanwhile.
+
+Sources: signal(7); the kernel's admin-guide/cgroup-v2, "Memory Interface Files" (memory.events), and
+admin-guide/cgroup-v1/memory, "OOM Control" (memory.oom_control).
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from driven.bus.lane import Vitals
+from driven.ring.status import WorkerState
+from driven.wire import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from driven.ring.status import WorkerStatus
+
+WORKER_DIED: Final = "driven.errors.WorkerDied"
+"""The error type of a command that brought its workers to death (W5)."""
+
+_NANOSECONDS: Final = 1_000_000_000
+
+
+def vitals_of(worker_id: int, pid: int, group: str, status: WorkerStatus, *, is_leaving: bool) -> Vitals:
+    """Look at a worker; `is_leaving` when it was told to go, or is about to be killed."""
+    running = status.running()
+    age_ns = time.monotonic_ns() - running.started_ns if running else 0
+    return Vitals(
+        worker_id=worker_id,
+        pid=pid,
+        group=group,
+        state=WorkerState.STOPPING.name.lower() if is_leaving else status.state.name.lower(),
+        position=running.position if running else 0,
+        age_s=max(age_ns, 0) / _NANOSECONDS,
+        completed=status.completed,
+    )
+
+
+def cause_of_death(exit_code: int, verdict: str | None, traceback: str, oom_kills: int | None) -> Failure:
+    """Say how a worker ended, in words that are the same whenever it ends in the same way (O6).
+
+    Args:
+        exit_code: what `Popen.returncode` says: negative for the number of a signal.
+        verdict: why the pool itself ended it, None when it did not.
+        traceback: what the interpreter wrote when it crashed, or nothing.
+        oom_kills: how many processes the kernel killed for lack of memory in its time, None when that is unknown.
+
+    """
+    if verdict is not None:
+        text = verdict
+    elif exit_code >= 0:
+        text = f"its worker ended with exit code {exit_code}"
+    else:
+        text = f"its worker was killed by {_signal_name(-exit_code)}"
+        if exit_code == -signal.SIGKILL:
+            text += f", which Driven did not send: {_memory_hint(oom_kills)}"
+    return Failure(WORKER_DIED, text, traceback)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _memory_hint(oom_kills: int | None) -> str:
+    if oom_kills is None:
+        return "often that is the kernel, out of memory; look into its log"
+    if oom_kills:
+        return "the kernel ran out of memory meanwhile; give the container more memory, or start fewer workers"
+    return "nor did the kernel for lack of memory; look for who did"
+
+
+def oom_kills(root: Path = Path("/")) -> int | None:
+    """How many processes of our memory cgroup the kernel has killed for lack of memory so far; None: unknown.
+
+    `root` is the folder that holds `/proc` and `/sys`.
+    """
+    for file in _oom_files(root):
+        try:
+            lines = file.read_text(encoding="ascii").splitlines()
+            return next(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+        except (OSError, ValueError, IndexError, StopIteration):
+            continue
+    return None
+
+
+def _oom_files(root: Path) -> Iterator[Path]:
+    """Where the counter may be: below the path of our cgroup, or, inside a container, at the top of what is mounted."""
+    mounted = root / "sys/fs/cgroup"
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2) if line.count(":") >= 2 else ("", "-", "")  # noqa: PLR2004
+        if controllers == "":
+            yield from (mounted / place / "memory.events" for place in (path.lstrip("/"), ""))
+        elif "memory" in controllers.split(","):
+            yield from (mounted / "memory" / place / "memory.oom_control" for place in (path.lstrip("/"), ""))

@@ -1,0 +1,342 @@
+"""The lane to worker processes: how a bus that knows order uses a pool that knows processes.
+
+It implements the bus's port `Lane` for worker processes. One bus makes one and owns it; it lives in the bus's event
+loop, from `start` to `stop`, and everything here runs on the bus thread.
+
+::
+
+    Conductor --send, reply--> WorkerLane --> Link ~~ ring ~~> worker process
+        ^                       |      ^                          ^
+        |                       |      '-- doorbell, tick         |
+        '----- LaneListener ----'                                 |
+                                `--start, condemn, stop--> WorkerPool (its own thread)
+
+**When a worker dies** the order of things is: everything it had finished is taken from its ring and told; then whose
+fault it was is read from its status words, and told; then a replacement is asked for, which is another worker, with
+another id. Nothing of it can be lost, told twice, or blamed on the wrong one, at whatever instruction it died.
+
+**Doorbell and tick.** A worker rings when it has written and the bus sleeps. Once in very many times that
+wake-up is lost, because Python has no memory fence (see `driven.ring.waiting`); so while anything is expected, all
+rings are looked at every `LONGEST_SLEEP_S` seconds as well, and a lost wake-up costs that much and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from driven.errors import RingBroken, SegmentUnavailable, WorkersUnavailable
+from driven.pool.cpus import available_cpus
+from driven.pool.link import Link
+from driven.pool.process_worker import Plan, Verdict
+from driven.pool.vitals import WORKER_DIED, vitals_of
+from driven.pool.worker_pool import STOPPED, WorkerPool
+from driven.ring.waiting import LONGEST_SLEEP_S
+from driven.service.execution import failure_of
+from driven.wire import Completion, Failed, Failure, Unfit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from driven.bus.lane import LaneListener, Vitals
+    from driven.errors import InfrastructureError
+    from driven.pool.process_worker import ProcessWorker
+    from driven.settings import WorkerSettings
+    from driven.wire import AggregateState, Hello, Submission
+
+logger = logging.getLogger("driven.pool")
+
+FAILED_STARTS: Final = 3
+"""So many workers of a group that die before they are ready, one after the other, make the lane fail."""
+
+BACKOFF_S: Final = 0.2
+"""Before another start after one that failed; doubled with each."""
+
+
+class WorkerLane:
+    """Worker processes, as the bus sees them: the port `Lane`, and a beginning and an end."""
+
+    def __init__(
+        self, settings: WorkerSettings, groups: Mapping[str, int], reference: str, log_id: str, fingerprint: str
+    ) -> None:
+        """Nothing starts yet.
+
+        Args:
+            settings: the section ``[workers]``.
+            groups: group name to its number of workers.
+            reference: where workers import the application, as ``"package.module:attribute"``.
+            log_id: names the log that the commands belong to.
+            fingerprint: of the bus's catalog; a worker with another one runs other code.
+
+        """
+        self._settings: Final = settings
+        self._groups: Final = dict(groups)
+        self._reference: Final = reference
+        self._log_id: Final = log_id
+        self._fingerprint: Final = fingerprint
+        self._links: Final[dict[int, Link]] = {}
+        self._failed_starts: Final[Counter[str]] = Counter()
+        self._tick: asyncio.TimerHandle | None = None
+        self._is_stopping = False
+        self._loop: asyncio.AbstractEventLoop
+        self._listener: LaneListener
+        self._pool: WorkerPool | None = None
+        self._started: asyncio.Future[None]
+        self._closed: asyncio.Future[None]
+
+    async def start(self, listener: LaneListener) -> None:
+        """Start all workers at once, in the running event loop, and wait until each is ready. To be called once.
+
+        Raises:
+            WorkersUnavailable: one cannot get ready, and why; nothing is left of the others.
+
+        """
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._started, self._closed = self._loop.create_future(), self._loop.create_future()
+        self._pool = WorkerPool(self._plan(), self, self._loop.call_soon_threadsafe)
+        self._pool.start()
+        for group, number in self._groups.items():
+            for _ in range(number):
+                self._pool.start_worker(group)
+        self._note_readiness()
+        try:
+            await self._started
+        except BaseException:
+            await self.stop(0.0)
+            raise
+
+    async def stop(self, timeout_s: float) -> None:
+        """Let each worker finish what it runs, but no longer than `timeout_s` seconds; nothing is left of them then.
+
+        What they finish meanwhile is told to the listener, and so is their end. May be called again, to wait along
+        or to allow less time. A stop that is cancelled goes on by itself.
+        """
+        if self._pool is None or self._closed.done():
+            return
+        if not self._is_stopping:
+            self._is_stopping = True
+            self._fail_to_start("it was stopped while it started")
+            for link in tuple(self._links.values()):
+                self._dismiss(link)
+        self._pool.stop(timeout_s)
+        await asyncio.shield(self._closed)
+
+    # What the bus calls.
+
+    def send(self, worker_id: int, submission: Submission, timeout_s: float | None) -> bool:
+        """Hand a command to a worker; False when there is no room now, and nothing was sent."""
+        link = self._links.get(worker_id)
+        if link is None or not link.is_open:
+            return False
+        try:
+            if not link.send(submission, timeout_s):
+                return False
+        except RingBroken as error:
+            self._quarantine(link, error)
+            return False
+        except SegmentUnavailable as error:
+            self._loop.call_soon(self._fail, worker_id, submission, error)
+            return True
+        if self._tick is None:
+            self._arm_tick()
+        if timeout_s is not None and self._pool is not None:
+            self._pool.watch()
+        return True
+
+    def reply(self, worker_id: int, state: AggregateState) -> None:
+        """Answer the read request of a worker; kept until there is room, dropped when the worker is gone."""
+        link = self._links.get(worker_id)
+        if link is None or not link.is_trusted:
+            return
+        try:
+            link.reply(state)
+        except RingBroken as error:
+            self._quarantine(link, error)
+
+    def vitals(self) -> tuple[Vitals, ...]:
+        """A look at every worker."""
+        return tuple(
+            vitals_of(worker.worker_id, worker.pid, worker.group, worker.channel.status, is_leaving=link.is_leaving)
+            for link in self._links.values()
+            for worker in (link.worker,)
+        )
+
+    # What the pool calls, on the bus thread.
+
+    def worker_started(self, worker: ProcessWorker) -> None:
+        """There is a process; it will say HELLO, or die."""
+        link = self._links[worker.worker_id] = Link(worker, self._settings.ring_bytes, self._listener, self._on_hello)
+        if self._is_stopping:
+            self._dismiss(link)
+            return
+        self._loop.add_reader(worker.channel.doorbell_fileno(), self._on_doorbell, link)
+        if self._tick is None:
+            self._arm_tick()
+        self._on_doorbell(link)  # says for the first time that the bus sleeps
+
+    def start_failed(self, group: str, error: Exception) -> None:
+        """There could be no process."""
+        self._retry_start(group, str(error))
+
+    def worker_ended(self, worker: ProcessWorker, cause: Failure) -> None:
+        """Tell what it had finished, then whose fault its end was; then have another."""
+        link = self._links.pop(worker.worker_id)
+        self._loop.remove_reader(worker.channel.doorbell_fileno())
+        self._drain(link)
+        if link.unfit is not None:
+            cause = Failure(WORKER_DIED, link.unfit.reason, link.unfit.traceback)
+        blamed = link.blamed()
+        if link.is_ready:
+            self._listener.worker_gone(link.worker_id, blamed, cause)
+            self._listener.turn_wanted()
+        worker.channel.close()
+        if self._is_stopping or self._pool is None:
+            return
+        if link.is_ready:
+            whose = f"while it ran the command at position {blamed[0]}" if blamed else "with no command to blame"
+            logger.warning("Worker %d (process %d) is gone, %s: %s.", link.worker_id, worker.pid, whose, cause.message)
+            self._pool.start_worker(worker.group)
+        else:
+            self._retry_start(worker.group, _with_traceback(cause))
+
+    def pool_broken(self, error: InfrastructureError) -> None:
+        """No worker can be had any more."""
+        self._is_stopping = True
+        if not self._fail_to_start(str(error)):
+            self._listener.lane_failed(error)
+            self._listener.turn_wanted()
+
+    def pool_closed(self) -> None:
+        """Nothing is left."""
+        if self._pool is not None:
+            self._pool.join()
+        if self._tick is not None:
+            self._tick.cancel()
+        self._closed.set_result(None)
+
+    # Starting.
+
+    def _plan(self) -> Plan:
+        settings = self._settings
+        return Plan(
+            reference=self._reference,
+            log_id=self._log_id,
+            ring_bytes=settings.ring_bytes,
+            blas_threads=settings.blas_threads,
+            start_timeout_s=settings.start_timeout_s,
+            available_cpus=available_cpus().count,
+            group_cpus={name: group.cpus for name, group in settings.groups.items()},
+        )
+
+    def _on_hello(self, link: Link, hello: Hello) -> None:
+        if self._is_stopping:
+            return
+        if hello.fingerprint != self._fingerprint:
+            link.unfit = Unfit(self._difference(hello))
+            if self._pool is not None:
+                self._pool.condemn(link.worker, Verdict(link.unfit.reason))
+            return
+        link.is_ready = link.is_open = True
+        self._failed_starts[link.worker.group] = 0
+        self._listener.worker_ready(link.worker_id, link.worker.group)
+        self._note_readiness()
+
+    def _note_readiness(self) -> None:
+        ready = sum(link.is_ready for link in self._links.values())
+        if ready == sum(self._groups.values()) and not self._started.done():
+            self._started.set_result(None)
+
+    def _fail_to_start(self, reason: str) -> bool:
+        """Make `start` raise; False when that is over."""
+        if self._started.done():
+            return False
+        self._started.set_exception(WorkersUnavailable(reason))
+        return True
+
+    def _retry_start(self, group: str, reason: str) -> None:
+        """A worker did not get ready: at first that ends the lane's start, later it is tried again, and again."""
+        if self._is_stopping or self._pool is None or self._fail_to_start(reason):
+            return
+        self._failed_starts[group] += 1
+        failures = self._failed_starts[group]
+        logger.warning("A worker of group %s did not get ready, %d in a row by now: %s", group, failures, reason)
+        if failures < FAILED_STARTS:
+            self._pool.start_worker(group, BACKOFF_S * 2 ** (failures - 1))
+            return
+        told = f"{failures} workers of group {group!r} in a row did not get ready; the last one: {reason}"
+        self._listener.lane_failed(WorkersUnavailable(told))
+        self._listener.turn_wanted()
+
+    def _difference(self, hello: Hello) -> str:
+        """What is known about how the code of a worker differs from ours."""
+        own = getattr(sys.modules.get(self._reference.partition(":")[0]), "__file__", None)
+        here = "the same file, which has changed since or defines other messages there" if own == hello.source else own
+        return (
+            f"worker and bus run different code: the worker imported {self._reference} from {hello.source}, the bus "
+            f"from {here} (catalog {hello.fingerprint} there, {self._fingerprint} here); restart the bus after each "
+            f"deployment, and see that the import path leads both to the same files"
+        )
+
+    # Listening.
+
+    def _on_doorbell(self, link: Link) -> None:
+        if self._drain(link):
+            self._listener.turn_wanted()
+
+    def _drain(self, link: Link) -> bool:
+        """Tell all that came from a worker; True when there was anything to tell."""
+        if not link.is_trusted:
+            return False
+        try:
+            return link.drain()
+        except RingBroken as error:
+            self._quarantine(link, error)
+            return True
+
+    def _arm_tick(self) -> None:
+        self._tick = self._loop.call_later(LONGEST_SLEEP_S, self._on_tick)
+
+    def _on_tick(self) -> None:
+        self._tick = None
+        if any(link.is_expecting for link in self._links.values()):
+            self._arm_tick()
+        is_told = False
+        for link in tuple(self._links.values()):
+            is_told = self._drain(link) or is_told
+        if is_told:
+            self._listener.turn_wanted()
+
+    def _quarantine(self, link: Link, error: RingBroken) -> None:
+        """Listen no more to a worker that writes what it must not, and replace it; say who is to blame."""
+        logger.error("Worker %d (process %d) cannot be trusted: %s.", link.worker_id, link.worker.pid, error.reason)
+        link.is_trusted = link.is_open = False
+        self._loop.remove_reader(link.worker.channel.doorbell_fileno())
+        if self._pool is not None:
+            self._pool.condemn(link.worker, Verdict(error.reason, link.suspect(error)))
+
+    def _fail(self, worker_id: int, submission: Submission, error: SegmentUnavailable) -> None:
+        """A command that there is no memory to send fails; said after `send` has returned."""
+        outcome = Failed(failure_of(error))
+        completion = Completion(submission.envelope.position, submission.generation, 0, outcome)
+        self._listener.completed(worker_id, completion)
+        self._listener.turn_wanted()
+
+    def _dismiss(self, link: Link) -> None:
+        """Have a worker leave: one that is ready by its own will, any other at once."""
+        if link.is_ready and link.is_trusted:
+            try:
+                link.stop()
+            except RingBroken as error:
+                self._quarantine(link, error)
+        elif self._pool is not None:
+            self._pool.condemn(link.worker, STOPPED)
+
+
+def _with_traceback(cause: Failure) -> str:
+    if not cause.traceback:
+        return cause.message
+    return f"{cause.message}\n\nwhat it said:\n{cause.traceback.rstrip()}"

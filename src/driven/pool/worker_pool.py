@@ -1,0 +1,295 @@
+"""The pool: one thread that starts workers, watches, ends and buries them. It knows processes, and no messages.
+
+The thread lives as long as the pool, and everything about lifetimes happens on it: the kernel ties a worker's life to
+the *thread* that started it (P2), and a single owner needs no lock (D4). Its clients, all on the bus thread, leave
+orders and are told what happened.
+
+::
+
+    bus thread                            pool thread                         worker
+    ----------                            -----------                         ------
+    start_worker(group)    --order-->     ProcessWorker(...)       ------->   is there
+                           <--started--
+    condemn(worker, why)   --order-->     SIGTERM, grace, SIGKILL  ------->   dies
+                                          looks at status words every TICK_S, while there is a timeout to watch
+                                          pidfd is readable        <-------   is dead
+                           <--ended---    kill the rest of its group, wait, say how it ended
+    stop(timeout_s)        --order-->     when time is up: condemn all
+                           <--closed--    all buried; the thread ends
+
+Time is measured on a clock that this thread keeps, which goes on only while it looks: after a freeze of the whole
+machine or container nobody has run for longer than somebody watched (P7).
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import signal
+import threading
+import time
+from collections import deque
+from itertools import count
+from typing import TYPE_CHECKING, Final, Protocol
+
+from driven.errors import DrivenError, RingBroken, WorkersUnavailable
+from driven.pool.process_worker import ProcessWorker, Verdict
+from driven.ring.status import WorkerState
+from driven.ring.waiting import Doorbell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from driven.errors import InfrastructureError
+    from driven.pool.process_worker import Plan
+    from driven.wire import Failure
+
+logger = logging.getLogger("driven.pool")
+
+TICK_S: Final = 0.05
+"""How often workers are looked at while something is timed."""
+
+LONGEST_STEP_S: Final = 1.0
+"""How much time may count between two looks; more than that was a freeze, and counts for nobody."""
+
+GRACE_S: Final = 1.0
+"""From SIGTERM to SIGKILL."""
+
+STOPPED: Final = Verdict("its worker was stopped with the bus")
+
+
+class PoolClient(Protocol):
+    """Who is told what happens to workers; called on the bus thread."""
+
+    def worker_started(self, worker: ProcessWorker) -> None:
+        """There is a process, which is not ready yet; its channel is the client's from now on."""
+
+    def start_failed(self, group: str, error: Exception) -> None:
+        """There could be no process for this group."""
+
+    def worker_ended(self, worker: ProcessWorker, cause: Failure) -> None:
+        """The process and its group are no more; the client is to close the channel."""
+
+    def pool_broken(self, error: InfrastructureError) -> None:
+        """The pool's own thread failed; all workers are dead or dying."""
+
+    def pool_closed(self) -> None:
+        """Nothing of the pool is left; no call follows."""
+
+
+class WorkerPool:
+    """The workers of one lane, as processes; used on the bus thread. `start` begins it, `stop` and `join` end it."""
+
+    def __init__(self, plan: Plan, client: PoolClient, call_on_bus_thread: Callable[..., object]) -> None:
+        """`call_on_bus_thread(function, *arguments)` is safe from any thread; RuntimeError when its loop is closed."""
+        self._plan: Final = plan
+        self._client: Final = client
+        self._call_on_bus_thread: Final = call_on_bus_thread
+        self._bell: Final = Doorbell.create()
+        self._orders: Final[deque[Callable[[], None]]] = deque()
+        # A daemon: a program that ends without closing its bus ends, and its workers with it.
+        self._thread: Final = threading.Thread(target=self._run, name="driven-pool", daemon=True)
+        self._is_ticking = False
+        # The rest is the thread's own.
+        self._selector: Final = selectors.DefaultSelector()
+        self._ids: Final = count(1)
+        self._watches: Final[dict[int, _Watch]] = {}
+        self._due: Final[list[tuple[float, str]]] = []
+        self._now_s = 0.0
+        self._step_s = 0.0
+        self._last_look_s = time.monotonic()
+        self._stop_at_s: float | None = None
+
+    # What the bus thread calls.
+
+    def start(self) -> None:
+        """Begin to take orders."""
+        self._selector.register(self._bell.fileno(), selectors.EVENT_READ)
+        self._thread.start()
+
+    def start_worker(self, group: str, delay_s: float = 0.0) -> None:
+        """Have a worker of this group, in `delay_s` seconds."""
+        self._order(lambda: self._start_later(group, delay_s))
+
+    def condemn(self, worker: ProcessWorker, verdict: Verdict) -> None:
+        """Kill a worker at once."""
+        self._order(lambda: self._condemn(worker, verdict, grace_s=0.0))
+
+    def watch(self) -> None:
+        """Hear that a command was sent whose time is limited; costs nothing while others of the kind are under way."""
+        if not self._is_ticking:
+            self._bell.ring()
+
+    def stop(self, timeout_s: float) -> None:
+        """Wait so long for the workers to leave, then make them; start no more. May be repeated with less time."""
+        self._order(lambda: self._stop(timeout_s))
+
+    def join(self) -> None:
+        """Wait for the thread, which is ending or has never begun, and give up the rest."""
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._selector.close()
+        self._bell.close()
+
+    def _order(self, order: Callable[[], None]) -> None:
+        self._orders.append(order)
+        self._bell.ring()
+
+    # The thread.
+
+    def _run(self) -> None:
+        try:
+            while self._stop_at_s is None or self._watches:
+                ended = self._wait()
+                for watch in ended:
+                    self._bury(watch)
+                while self._orders:
+                    self._orders.popleft()()
+                self._start_what_is_due()
+                self._look()
+        except Exception as error:
+            logger.exception("The pool's thread failed; all its workers are ended.")
+            self._tell(self._client.pool_broken, WorkersUnavailable(f"the pool's thread failed: {error!r}"))
+        for watch in tuple(self._watches.values()):
+            self._bury(watch)
+        self._tell(self._client.pool_closed)
+
+    def _wait(self) -> list[_Watch]:
+        """Sleep until something happens, or for a tick; return whose process has ended."""
+        # Said before looking whether there is anything to time: what is sent after the look rings the bell.
+        self._is_ticking = False
+        self._is_ticking = self._is_anything_timed()
+        ready = self._selector.select(TICK_S if self._is_ticking else None)
+        self._bell.clear()
+        now_s = time.monotonic()
+        self._step_s = min(now_s - self._last_look_s, LONGEST_STEP_S)
+        self._last_look_s = now_s
+        self._now_s += self._step_s
+        ended = [key.data for key, _ in ready if key.data is not None]
+        return ended + [watch for watch in self._watches.values() if watch.has_died_unseen()]
+
+    def _is_anything_timed(self) -> bool:
+        return bool(self._due or self._stop_at_s is not None or any(w.is_timed() for w in self._watches.values()))
+
+    def _start_later(self, group: str, delay_s: float) -> None:
+        if self._stop_at_s is None:
+            self._due.append((self._now_s + delay_s, group))
+
+    def _start_what_is_due(self) -> None:
+        for start in [start for start in self._due if start[0] <= self._now_s]:
+            self._due.remove(start)
+            self._start_worker(start[1])
+
+    def _start_worker(self, group: str) -> None:
+        try:
+            worker = ProcessWorker(next(self._ids), group, self._plan)
+        except (DrivenError, OSError) as error:
+            logger.warning("A worker of group %s cannot be started: %s", group, error)
+            self._tell(self._client.start_failed, group, error)
+            return
+        logger.debug("Worker %d of group %s is process %d.", worker.worker_id, group, worker.pid)
+        watch = self._watches[worker.worker_id] = _Watch(worker, self._plan.start_timeout_s)
+        if worker.pidfd >= 0:
+            self._selector.register(worker.pidfd, selectors.EVENT_READ, watch)
+        self._tell(self._client.worker_started, worker)
+
+    def _look(self) -> None:
+        """See to it that nothing takes longer than it may."""
+        if self._stop_at_s is not None and self._now_s >= self._stop_at_s:
+            for watch in self._watches.values():
+                self._condemn(watch.worker, STOPPED, GRACE_S)
+        for watch in self._watches.values():
+            worker = watch.worker
+            if worker.verdict is not None:
+                if self._now_s >= worker.kill_at_s:
+                    worker.signal_group(signal.SIGKILL)
+            elif verdict := watch.look(self._step_s):
+                self._condemn(worker, verdict, GRACE_S)
+
+    def _condemn(self, worker: ProcessWorker, verdict: Verdict, grace_s: float) -> None:
+        """Pass a verdict; the first one stands."""
+        if worker.worker_id not in self._watches or worker.verdict is not None:
+            return
+        logger.log(
+            logging.DEBUG if verdict is STOPPED else logging.WARNING,
+            "Worker %d (process %d) is ended: %s.",
+            worker.worker_id,
+            worker.pid,
+            verdict.reason,
+        )
+        worker.verdict = verdict
+        worker.kill_at_s = self._now_s + grace_s
+        worker.signal_group(signal.SIGTERM if grace_s else signal.SIGKILL)
+
+    def _bury(self, watch: _Watch) -> None:
+        worker = watch.worker
+        del self._watches[worker.worker_id]
+        if worker.pidfd >= 0:
+            self._selector.unregister(worker.pidfd)
+        cause = worker.bury()
+        if not self._tell(self._client.worker_ended, worker, cause):
+            worker.channel.close()
+
+    def _stop(self, timeout_s: float) -> None:
+        stop_at_s = self._now_s + timeout_s
+        self._stop_at_s = stop_at_s if self._stop_at_s is None else min(stop_at_s, self._stop_at_s)
+        self._due.clear()
+
+    def _tell(self, function: Callable[..., None], *arguments: object) -> bool:
+        """Have the client called on the bus thread; False when its event loop is closed: then everything ends here."""
+        try:
+            self._call_on_bus_thread(function, *arguments)
+        except RuntimeError:
+            self._stop(0.0)
+            return False
+        return True
+
+
+class _Watch:
+    """One worker, and for how long it has been seen to do what it does."""
+
+    __slots__ = ("_command", "_is_starting", "_seconds", "_start_timeout_s", "worker")
+
+    def __init__(self, worker: ProcessWorker, start_timeout_s: float) -> None:
+        self.worker = worker
+        self._start_timeout_s = start_timeout_s
+        self._is_starting = True
+        self._command: tuple[int, int] | None = None
+        self._seconds = 0.0
+
+    def is_timed(self) -> bool:
+        """Whether time matters to it now."""
+        worker = self.worker
+        return self._is_starting or bool(worker.timeouts_s) or worker.verdict is not None or worker.pidfd < 0
+
+    def has_died_unseen(self) -> bool:
+        """Whether it has died where no descriptor tells."""
+        return self.worker.pidfd < 0 and self.worker.has_died()
+
+    def look(self, step_s: float) -> Verdict | None:
+        """See what it does, `step_s` seconds after the last look; a verdict when it has done that for too long."""
+        try:
+            return self._look_at_start(step_s) if self._is_starting else self._look_at_command(step_s)
+        except RingBroken as error:
+            return Verdict(str(error))
+
+    def _look_at_start(self, step_s: float) -> Verdict | None:
+        self._is_starting = self.worker.is_starting
+        self._seconds = self._seconds + step_s if self._is_starting else 0.0
+        if self._seconds <= self._start_timeout_s:
+            return None
+        return Verdict(f"its worker was not ready within {self._start_timeout_s:g} s; look into what it imports")
+
+    def _look_at_command(self, step_s: float) -> Verdict | None:
+        status, timeouts_s = self.worker.channel.status, self.worker.timeouts_s
+        running = status.running() if timeouts_s else None
+        command = (running.position, running.generation) if running else None
+        if command is None or command != self._command:
+            self._command, self._seconds = command, 0.0
+            return None
+        if status.state is not WorkerState.WAITING:  # what the bus takes to answer a read is not the command's fault
+            self._seconds += step_s
+        timeout_s = timeouts_s.get(command)
+        if timeout_s is None or self._seconds <= timeout_s:
+            return None
+        return Verdict(f"it timed out after {timeout_s:g} s", command)

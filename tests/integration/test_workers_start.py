@@ -1,0 +1,256 @@
+"""Workers get ready or say why not; a lane that cannot have them says so, and leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import resource
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from watched_lane import FINGERPRINT, REFERENCE, watched_lane
+from worker_test_app import Do
+
+from driven import GroupSettings, WorkersUnavailable, WorkerSettings
+from driven.pool.worker_lane import FAILED_STARTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+APPLICATION = """
+from driven import Application, Command, Placement
+
+app = Application("{name}")
+
+class Ping(Command):
+    text: str
+
+@app.handles(Ping, placement=Placement.WORKER)
+def ping(command: Ping) -> None:
+    pass
+"""
+
+_names = itertools.count(1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the import path."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def module(folder: Path, text: str) -> str:
+    """Write a module of a name that was never used, and return the name."""
+    name = f"application_{os.getpid()}_{next(_names)}"
+    (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    return name
+
+
+async def refusal(reference: str = REFERENCE, settings: WorkerSettings | None = None, **options: str) -> str:
+    """Open a lane that cannot be opened, and return why."""
+    with pytest.raises(WorkersUnavailable) as raised:
+        async with watched_lane({"default": 2}, settings, reference=reference, **options):
+            pass
+    return raised.value.reason
+
+
+async def test_a_module_that_is_not_there_is_named() -> None:
+    """W6, R1: with the remedy, and where it was raised in the worker."""
+    reason = await refusal("no_such_module:app")
+
+    assert "'no_such_module:app' cannot be imported (ModuleNotFoundError" in reason
+    assert "Traceback (most recent call last)" in reason
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("import os, driven.no_such_part\n", "ModuleNotFoundError"),
+        ("def broken(:\n", "SyntaxError"),
+        ("raise SystemExit('not today')\n", "SystemExit: not today"),
+        ("import os\nos._exit(5)\n", "exit code 5"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n", "SIGKILL"),
+        ("import ctypes\nctypes.string_at(0)\n", "SIGSEGV"),
+        ("app = 'no application'\n", "is a str"),
+        ("from driven import Application\napp = Application('empty')\n", "handles no command"),
+    ],
+)
+async def test_an_application_that_does_not_get_ready_says_why(text: str, expected: str, folder: Path) -> None:
+    """W6: whatever happens while it is imported."""
+    assert expected in await refusal(module(folder, text) + ":app")
+
+
+async def test_a_worker_with_other_code_than_the_bus_is_refused() -> None:
+    """R1, W1: it says so, and where each of them found its code."""
+    reason = await refusal(fingerprint="f" * 32)
+
+    assert "worker and bus run different code" in reason
+    assert "worker_test_app.py" in reason
+    assert FINGERPRINT in reason
+
+
+async def test_a_worker_that_does_not_get_ready_in_time_is_killed(folder: Path) -> None:
+    """W8: never a hang; `start_timeout_s` bounds the imports."""
+    reference = module(folder, "import time\ntime.sleep(600)\n") + ":app"
+
+    reason = await refusal(reference, WorkerSettings(start_timeout_s=0.2))
+
+    assert "was not ready within 0.2 s" in reason
+    assert "most recent call first" in reason
+
+
+async def test_cpus_that_are_not_there_are_named() -> None:
+    """Section 7: with the setting to change."""
+    settings = WorkerSettings(groups={"default": GroupSettings(count=2, cpus=(4_000,))})
+
+    assert "CPU 4000 cannot be used" in await refusal(settings=settings)
+
+
+async def test_rings_that_there_is_no_memory_for_are_a_clear_error() -> None:
+    """W8: this process may make no file so large, shared memory included."""
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, allowed[1]))
+    try:
+        reason = await refusal(settings=WorkerSettings(ring_bytes=1 << 20))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+
+    assert "no shared memory of" in reason
+    assert "ring_bytes" in reason
+
+
+async def test_a_start_that_is_given_up_leaves_nothing() -> None:
+    """D4: cancelled while workers import."""
+    opening = asyncio.create_task(anext(aiter_of_lane()))
+    await asyncio.sleep(0)
+    opening.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+
+
+async def aiter_of_lane() -> object:
+    """A lane, as a step of an iteration."""
+    async with watched_lane({"default": 2}) as lane:
+        yield lane
+
+
+async def test_when_replacements_cannot_start_the_lane_fails(folder: Path) -> None:
+    """W5: after some attempts, with the reason of the last; until then it tries again."""
+    name = module(folder, APPLICATION.format(name="ping"))
+    source = folder / f"{name}.py"
+    fingerprint = await fingerprint_of(name)
+    async with watched_lane(reference=f"{name}:app", fingerprint=fingerprint) as lane:
+        source.write_text("raise RuntimeError('broken by a deployment')\n", encoding="utf-8")
+        os.kill(lane.pid(), signal.SIGKILL)
+        await lane.until(lambda: bool(lane.failures))
+
+        assert isinstance(lane.failures[0], WorkersUnavailable)
+        assert f"{FAILED_STARTS} workers of group 'default' in a row" in lane.failures[0].reason
+        assert "broken by a deployment" in lane.failures[0].reason
+        assert lane.ready == {}
+
+
+async def test_a_replacement_that_runs_newer_code_is_refused(folder: Path) -> None:
+    """R1: the files changed under a running bus; its messages would not fit."""
+    name = module(folder, APPLICATION.format(name="ping"))
+    fingerprint = await fingerprint_of(name)
+    async with watched_lane(reference=f"{name}:app", fingerprint=fingerprint) as lane:
+        newer = APPLICATION.format(name="ping").replace("text: str", "text: str\n    more: int")
+        (folder / f"{name}.py").write_text(newer, encoding="utf-8")
+        os.kill(lane.pid(), signal.SIGKILL)
+        await lane.until(lambda: bool(lane.failures))
+
+        assert "worker and bus run different code" in str(lane.failures[0])
+
+
+async def test_a_replacement_that_fails_once_is_tried_again(folder: Path) -> None:
+    """W5: a hiccup is no failure of the lane."""
+    text = APPLICATION.format(name="ping") + (
+        "import pathlib, sys\n"
+        "stumbling = pathlib.Path(__file__ + '.stumble')\n"
+        "if stumbling.exists():\n"
+        "    stumbling.unlink()\n"
+        "    raise RuntimeError('once')\n"
+    )
+    name = module(folder, text)
+    fingerprint = await fingerprint_of(name)
+    async with watched_lane(reference=f"{name}:app", fingerprint=fingerprint) as lane:
+        (folder / f"{name}.py.stumble").touch()
+        os.kill(lane.pid(), signal.SIGKILL)
+        await lane.until(lambda: len(lane.gone) == 1 and len(lane.ready) == 1)
+
+        assert lane.failures == []
+
+
+async def fingerprint_of(name: str) -> str:
+    """The catalog's fingerprint of an application, computed in a process that does not keep its module."""
+    program = (
+        "import sys; from driven.service.registry import build_registry, resolve_application; "
+        f"print(build_registry(resolve_application('{name}:app')).catalog.fingerprint)"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(place for place in sys.path if place)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-B", "-c", program, env=environment, stdout=subprocess.PIPE
+    )
+    told, _ = await process.communicate()
+    return told.decode().strip()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["-c"], ["-I", "-c"], ["-O", "-X", "utf8", "-W", "error", "-c"]],
+    ids=["plain", "isolated", "optimised"],
+)
+def test_a_lane_opens_in_any_interpreter(options: list[str], tmp_path: Path) -> None:
+    """W1: from `python -c`, without a guard, with options of its own, and with paths that only the program knows."""
+    program = (
+        f"import sys; sys.path[:0] = {sys.path!r}\n"
+        "import asyncio, logging\n"
+        "from watched_lane import watched_lane\n"
+        "from worker_test_app import Do\n"
+        "async def main():\n"
+        "    async with watched_lane() as lane:\n"
+        "        print(await lane.text(Do('tell flags')))\n"
+        "asyncio.run(main())\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    told = subprocess.run(  # noqa: S603 - this interpreter, and the program above
+        [sys.executable, *options, program], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+
+    assert told.stderr == ""
+    assert told.stdout.split() == (["1", "1", "error"] if "-O" in options else ["0", "0"])
+
+
+async def test_modules_in_the_current_folder_do_not_hide_those_of_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W1: a `json.py` that lies there is not what the program imports."""
+    for name in ("json", "signal", "driven_worker"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('the wrong one')\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    async with watched_lane() as lane:
+        assert await lane.text(Do("echo", "the right ones")) == "the right ones"
+
+
+def test_the_program_says_what_it_is_to_whoever_types_its_name() -> None:
+    """Style: an error ends in what to do."""
+    told = subprocess.run(
+        [sys.executable, "-m", "driven_worker"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(place for place in sys.path if place)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert told.returncode == 2
+    assert "open a bus instead" in told.stderr

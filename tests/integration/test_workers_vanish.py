@@ -1,0 +1,247 @@
+"""Workers end with their bus, however it ends, and nothing is left: no process, no descriptor, no shared memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+from watched_lane import FINGERPRINT, PATIENCE_S, REFERENCE, WatchedLane, watched_lane
+from worker_test_app import Do
+
+from driven import WorkerSettings
+from driven.bootstrap import new_event_loop
+from driven.pool.worker_lane import WorkerLane
+from driven.wire import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+APPLICATIONS = Path(__file__).parents[1] / "applications"
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps POSIX shared memory, only looked at
+VANISH_S = 2.0
+
+
+@contextmanager
+def doomed_bus(
+    deed: str, argument: Path, *options: str
+) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
+    """A process that holds a lane, and its two workers, both at the deed; then its forked copy, if it has one."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(place for place in sys.path if place)}
+    command = [sys.executable, str(APPLICATIONS / "doomed_bus.py"), deed, str(argument), *options]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as bus:  # noqa: S603 - ours
+        try:
+            assert bus.stdout is not None
+            pids = [int(pid) for pid in bus.stdout.readline().split()]
+            assert len(pids) == 2 + len(options)
+            yield bus, [psutil.Process(pid) for pid in pids]
+        finally:
+            bus.kill()
+
+
+def until(condition: Callable[[], bool], within_s: float = PATIENCE_S) -> bool:
+    """Wait until something is so; whether it came to be in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Whether it is dead; whoever inherited it may not have waited for it yet."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.mark.parametrize("deed", ["echo", "wait for file", "hold interpreter"])
+def test_workers_die_with_a_bus_that_is_killed(deed: str, tmp_path: Path) -> None:
+    """W7, P1, S3: idle, running Python, and inside C code that holds the interpreter."""
+    segments = set(SHARED_MEMORY.iterdir())
+    with doomed_bus(deed, tmp_path / "deed") as (bus, workers):
+        if deed != "echo":
+            assert until(lambda: len([path for path in tmp_path.iterdir() if path.suffix != ".part"]) == 2)
+        bus.kill()
+        bus.wait()
+
+        assert until(lambda: all(is_gone(worker) for worker in workers), VANISH_S)
+        assert set(SHARED_MEMORY.iterdir()) <= segments
+
+
+def test_the_children_of_workers_die_with_a_bus_that_is_killed(tmp_path: Path) -> None:
+    """W7, P1: whatever a handler started goes as well."""
+    with doomed_bus("start child", tmp_path / "child") as (bus, workers):
+        assert until(lambda: all((tmp_path / f"child-{worker}").exists() for worker in (1, 2)))
+        children = [psutil.Process(int((tmp_path / f"child-{worker}").read_text("ascii"))) for worker in (1, 2)]
+        bus.kill()
+        bus.wait()
+
+        assert until(lambda: all(is_gone(process) for process in (*workers, *children)), VANISH_S)
+
+
+def test_workers_die_although_a_copy_of_the_bus_holds_their_lifelines(tmp_path: Path) -> None:
+    """W7, P1: the second line, for a bus that somebody forked; children included."""
+    with doomed_bus("start child", tmp_path / "child", "forked") as (bus, (*workers, copy)):
+        try:
+            assert until(lambda: all((tmp_path / f"child-{worker}").exists() for worker in (1, 2)))
+            children = [psutil.Process(int((tmp_path / f"child-{worker}").read_text("ascii"))) for worker in (1, 2)]
+            bus.kill()
+            bus.wait()
+
+            assert until(lambda: all(is_gone(process) for process in (*workers, *children)), VANISH_S)
+        finally:
+            copy.kill()
+
+
+def test_workers_outlive_the_thread_in_which_the_bus_was_started() -> None:
+    """P2: the kernel ties them to the thread that starts them; that is the pool's, and it lives as long as the pool."""
+    loop = new_event_loop()
+    lane = WorkerLane(WorkerSettings(), {"default": 1}, REFERENCE, "log", FINGERPRINT)
+    watched = WatchedLane(lane)
+    starter = threading.Thread(target=lambda: loop.run_until_complete(lane.start(watched)))
+    starter.start()
+    starter.join()
+    try:
+        assert until(lambda: not any(thread.ident == starter.ident for thread in threading.enumerate()))
+        assert loop.run_until_complete(watched.text(Do("echo", "still here"))) == "still here"
+        assert watched.gone == {}
+    finally:
+        loop.run_until_complete(lane.stop(5.0))
+        loop.close()
+
+
+async def test_stopping_lets_the_running_command_finish_and_begins_no_other(tmp_path: Path) -> None:
+    """X4, D11: what waits stays with the bus, unblamed."""
+    async with watched_lane() as lane:
+        running = lane.send(Do("wait for file", str(tmp_path / "go")))
+        waiting = [lane.send(Do("echo")) for _ in range(3)]
+        await lane.until_there(tmp_path / "go.begun")
+        worker = lane.worker
+        stopping = asyncio.create_task(lane.lane.stop(PATIENCE_S))
+        await lane.until_leaving()
+        (tmp_path / "go").touch()
+        await stopping
+
+        assert set(lane.completions) == {(running, 1)}
+        blamed, _, outstanding = lane.gone[worker]
+        assert (blamed, outstanding) == (None, {(position, 1) for position in waiting})
+        assert not lane.try_send(worker, lane.submission(Do("echo"), 99))
+
+
+async def test_stopping_with_full_rings_does_not_wait_for_what_is_in_them(tmp_path: Path) -> None:
+    """D11: the ring to the worker is as full as the lane makes it, and STOP is seen after the running command."""
+    async with watched_lane(settings=WorkerSettings(ring_bytes=1 << 12)) as lane:
+        lane.send(Do("wait for file", str(tmp_path / "go")))
+        await lane.until_there(tmp_path / "go.begun")
+        position = 100
+        while lane.try_send(lane.worker, lane.submission(Do("sleep", "60"), position)):
+            position += 1
+        stopping = asyncio.create_task(lane.lane.stop(PATIENCE_S))
+        await lane.until_leaving()
+        (tmp_path / "go").touch()
+        await stopping
+
+        assert position > 103
+        assert len(lane.completions) == 1
+
+
+async def test_stopping_takes_the_outcomes_of_workers_that_cannot_get_rid_of_them() -> None:
+    """D11: both rings full, the bus has not listened for a while; the workers are not killed for it."""
+    async with watched_lane({"default": 2}, WorkerSettings(ring_bytes=1 << 12)) as lane:
+        position = 0
+        for worker in lane.ready:
+            while lane.try_send(worker, lane.submission(Do("echo", data=b"x" * 900), position := position + 1)):
+                continue
+        time.sleep(0.2)  # noqa: ASYNC251 - the bus is to be deaf
+        await lane.lane.stop(PATIENCE_S)
+
+        assert {blamed for blamed, _, _ in lane.gone.values()} == {None}
+        assert {cause.message for _, cause, _ in lane.gone.values()} == {"its worker ended with exit code 0"}
+
+
+async def test_a_command_that_does_not_end_is_killed_when_time_is_up(tmp_path: Path) -> None:
+    """X4: nobody is blamed, as it was the bus that had enough."""
+    async with watched_lane() as lane:
+        lane.send(Do("start child", str(tmp_path / "child")))
+        await lane.until_there(tmp_path / "child")
+        child = psutil.Process(int((tmp_path / "child").read_text("ascii")))
+        await lane.lane.stop(0.1)
+
+        assert [(blamed, cause.message) for blamed, cause, _ in lane.gone.values()] == [
+            (None, "its worker was stopped with the bus")
+        ]
+        assert until(lambda: is_gone(child))
+
+
+async def test_stopping_twice_and_at_once_is_the_same_as_once() -> None:
+    """D4: idempotent, and whoever calls again waits along."""
+    async with watched_lane({"default": 2}) as lane:
+        await asyncio.gather(*(lane.lane.stop(5.0) for _ in range(8)))
+        await lane.lane.stop(5.0)
+
+        assert len(lane.gone) == 2
+
+
+async def test_a_stop_that_is_cancelled_goes_on() -> None:
+    """D4: giving up waiting is no way to leave processes behind."""
+    async with watched_lane() as lane:
+        stopping = asyncio.create_task(lane.lane.stop(5.0))
+        await asyncio.sleep(0)
+        stopping.cancel()
+        await asyncio.gather(stopping, return_exceptions=True)
+        await lane.until(lambda: bool(lane.gone))
+
+        assert stopping.cancelled()
+
+
+async def test_a_lane_can_be_stopped_from_what_it_tells() -> None:
+    """D4: from inside the listener."""
+    async with watched_lane() as lane:
+        stops: list[asyncio.Task[None]] = []
+        original = lane.completed
+
+        def completed_and_stop(worker_id: int, completion: object) -> None:
+            original(worker_id, completion)  # type: ignore[arg-type]
+            stops.append(asyncio.get_running_loop().create_task(lane.lane.stop(5.0)))
+
+        lane.completed = completed_and_stop  # type: ignore[method-assign]
+        lane.send(Do("echo"))
+        await lane.until(lambda: bool(lane.gone))
+        await asyncio.gather(*stops)
+
+        assert len(lane.completions) == 1
+
+
+def test_a_loop_that_is_closed_without_stopping_takes_the_workers_along() -> None:
+    """W7: the pool finds nobody to tell, and ends what it has."""
+    loop = asyncio.new_event_loop()
+    lane = WorkerLane(WorkerSettings(), {"default": 2}, REFERENCE, "log", FINGERPRINT)
+    watched = WatchedLane(lane)
+    loop.run_until_complete(lane.start(watched))
+    first, second = (psutil.Process(one.pid) for one in lane.vitals())
+    loop.close()
+
+    first.kill()
+
+    assert until(lambda: is_gone(first) and is_gone(second))
+    assert until(lambda: not [thread for thread in threading.enumerate() if thread.name == "driven-pool"])
+
+
+async def test_short_lives_leave_nothing() -> None:
+    """S3, S4, S5: see what `watched_lane` checks; here again and again, with deaths."""
+    for number in range(10):
+        async with watched_lane() as lane:
+            position = lane.send(Do("kill oneself" if number % 2 else "echo"))
+            await lane.until(lambda position=position: bool(lane.gone) or (position, 1) in lane.completions)  # type: ignore[misc]
+        assert not any(isinstance(completion.outcome, Failed) for completion in lane.completions.values())

@@ -1,0 +1,12 @@
+"""The program at the far end of the ring: ``python -m driven_worker``, started by the pool and by nobody else.
+
+::
+
+    __main__     the one argument, the process around everything else, the exit code
+    |- lifeline    it dies with its bus, children included
+    |- startup     from an empty process to a worker that is ready: channel, CPUs, application
+    |- cores       which CPUs it runs on
+    `- loop        record by record: run commands, tell outcomes
+
+It imports domain, service, wire and ring, and the user's application; never the bus (W1).
+"""
