@@ -1,0 +1,77 @@
+# What a newcomer and the CI type. Needs make and a Python of 3.11 or newer with venv; all else is put into $(VENV).
+
+PYTHON  ?= python3
+PYTHONS ?= python3.12 python3.13
+VENV    ?= .venv
+ROOT    ?=
+
+PY    := $(VENV)/bin/python
+STAMP := $(VENV)/.installed-from-pyproject
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-pythons stress check lint types imports docs-check wheel-check bench-quick format clean
+
+help: ## this list
+	@echo 'make <target>, where <target> is one of'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@echo 'variables: PYTHON=$(PYTHON) VENV=$(VENV) PYTHONS="$(PYTHONS)"'
+
+# Brought up to date when pyproject.toml changed. An environment that is there and runs is kept, whoever made it.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "$(PYTHON) is missing or older than Python 3.11; name a newer one: make PYTHON=/path/to/python"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "$(PYTHON) has no venv: install it (often a package named python3-venv), or name another: make PYTHON=/path/to/python"; exit 1; }
+	@$(PY) -c '' 2>/dev/null || { echo 'making $(VENV), once'; $(PYTHON) -m venv --clear $(VENV); }
+	@$(PY) -m pip --disable-pip-version-check -qq install -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## survey the Python files under ROOT=path (default: this repository)
+	@PYTHONPATH=examples $(PY) -m census $(if $(ROOT),'$(ROOT)')
+
+test: $(STAMP) ## unit, integration and end-to-end tests, in parallel
+	@$(PY) -m pytest -q -n auto --maxprocesses 4
+
+test-pythons: ## the tests on each of PYTHONS that is installed
+	@for python in $(PYTHONS); do \
+		if $$python -c '' 2>/dev/null; then \
+			echo "== $$python"; \
+			$(MAKE) --no-print-directory PYTHON=$$python VENV=.venv-$$(basename $$python) test || exit 1; \
+		else \
+			echo "== $$python skipped: it does not run here"; \
+		fi; \
+	done
+
+stress: $(STAMP) ## the stress tests, with many more examples per property; minutes
+	@$(PY) -m pytest -q -m stress --hypothesis-profile=thorough --timeout=1800 -o faulthandler_timeout=1790
+
+check: lint types imports docs-check wheel-check ## everything but the tests: lint, types, imports, links, wheel
+
+lint: $(STAMP)
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+types: $(STAMP)
+	@$(PY) -m mypy --strict
+
+imports: $(STAMP)
+	@$(VENV)/bin/lint-imports --no-logo
+	@$(PY) -m pytest -q tests/unit/test_architecture.py
+
+docs-check: $(STAMP)
+	@$(PY) tools/check_links.py
+
+wheel-check: $(STAMP)
+	@$(PY) tools/check_wheel.py
+
+bench-quick: $(STAMP) ## the benchmarks, each beside a rival, in about a minute
+	@PYTHONPATH=examples $(PY) -m benchmarks.quick
+
+format: $(STAMP) ## fix what can be fixed safely, and format the code
+	@$(PY) -m ruff check --fix-only .
+	@$(PY) -m ruff format .
+
+clean: ## remove what the tools left, keep the environment
+	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	@find src workers tests examples benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,73 @@
+"""What every test runs under: nothing is left behind, and how hard properties are tried.
+
+Imported once per test process (one per xdist node). The guard around each test module compares the children of this
+process and the shared-memory names of the machine before and after, so a leak is reported with the module that made it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import psutil
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Thing = TypeVar("Thing")
+
+VANISH_S = 5.0
+POLL_S = 0.02
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps POSIX shared memory, only looked at
+OUR_SEGMENTS = ("psm_", "driven")
+# The interpreter's own helper: it lives as long as the process that started it.
+RESOURCE_TRACKER = "multiprocessing.resource_tracker"
+
+settings.register_profile("driven", deadline=None, print_blob=True)
+settings.register_profile("thorough", parent=settings.get_profile("driven"), max_examples=2_000)
+settings.load_profile("driven")
+
+
+def children() -> dict[psutil.Process, str]:
+    """Every descendant of this process, zombies included, with the words to blame it by."""
+    found = {}
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            command = "(a zombie)" if child.status() == psutil.STATUS_ZOMBIE else " ".join(child.cmdline())
+            if RESOURCE_TRACKER not in command:
+                found[child] = f"process {child.pid}: {command}"
+    return found
+
+
+def segments() -> dict[str, str]:
+    """Every shared-memory name that may be one of ours, with the words to blame it by."""
+    names = [path.name for path in SHARED_MEMORY.iterdir()] if SHARED_MEMORY.is_dir() else []
+    whose = "of this module, or of one that ran beside it"
+    return {name: f"shared memory {SHARED_MEMORY / name} {whose}" for name in names if name.startswith(OUR_SEGMENTS)}
+
+
+def still_there(look: Callable[[], dict[Thing, str]], before: dict[Thing, str]) -> dict[Thing, str]:
+    """What was not there `before` and does not vanish within `VANISH_S` seconds."""
+    deadline = time.monotonic() + VANISH_S
+    left = {thing: words for thing, words in look().items() if thing not in before}
+    while left and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        left = {thing: words for thing, words in look().items() if thing in left}
+    return left
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    """W7, S3: when the tests of a module are over, so are their processes and their shared memory."""
+    children_before, segments_before = children(), segments()
+    yield
+    processes, names = still_there(children, children_before), still_there(segments, segments_before)
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    if processes or names:
+        pytest.fail("left behind: " + "; ".join([*processes.values(), *names.values()]), pytrace=False)
