@@ -1,11 +1,11 @@
 """The quick benchmark: commands that do nothing, through workers in strict order, beside `ProcessPoolExecutor`.
 
-Run it with ``make bench-quick``. Contenders take turns within one run, so that both see the same machine; figures are medians
-over the rounds, with the lowest and highest beside them. A figure of one machine at one time, not a promise.
+Run it with ``make bench-quick``. Contenders take turns within one run, so that both see the same machine; figures are
+medians over the rounds, with the lowest and highest beside them. A figure of one machine at one time, not a promise.
 
 ``round trip`` submits one command and waits for it, again and again. ``throughput`` submits all commands, then waits.
-``bus thread`` is the CPU time of the thread that submits, orders and retires, per command, during throughput; for the pool
-it is the CPU time of the submitting thread and the pool's own threads in that process.
+``main-process CPU`` is, per command during throughput, the CPU time of the thread that submits, orders and retires; for
+the pool it is that of its main process, as its own threads have their part in a command.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ def main() -> None:
 def draw(rounds: dict[str, list[Round]], workers: int) -> None:
     """The table, and how the first contender compares with the second."""
     console = Console(width=None if sys.stdout.isatty() else 120)
-    table = Table(title=f"A command that does nothing, {workers} workers; median (lowest - highest) of {len(rounds['ProcessPoolExecutor'])} rounds")
+    count = len(rounds["ProcessPoolExecutor"])
+    table = Table(title=f"A command that does nothing, {workers} workers; median (lowest - highest) of {count} rounds")
     for column in ("figure", *rounds, "ratio"):
         table.add_column(column, justify="left" if column == "figure" else "right")
     figures = {
@@ -135,7 +136,9 @@ def draw(rounds: dict[str, list[Round]], workers: int) -> None:
         table.add_row(title, *(shown(column) for column in columns), f"{ratio:.1f} x better")
     console.print(table)
     uname = platform.uname()
-    console.print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {uname.system} {uname.release} {uname.machine}")
+    console.print(
+        f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {uname.system} {uname.release} {uname.machine}"
+    )
 
 
 if __name__ == "__main__":

@@ -4,16 +4,16 @@
 
     settings -> registry (R1) -> store -> execution -> routes -> lane (workers) -> conductor -> bus
 
-Closing: the entrance shuts; what was accepted drains, to a deadline; workers stop; the store gets the last batch; injected objects
-are finalised (X4).
+Closing: the entrance shuts; what was accepted drains, to a deadline; workers stop; the store gets the last batch;
+injected objects are finalised (X4).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
-import threading
 import time
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from driven.adapters.stores.memory import MemoryStore
 from driven.bus.committer import DirectCommitter, ThreadCommitter
 from driven.bus.conductor import Conductor
+from driven.bus.loop_thread import LoopThread
 from driven.bus.message_bus import MessageBus
 from driven.bus.middleware import Hooks
 from driven.bus.projections import Projections
@@ -90,19 +91,15 @@ def open_bus_sync(
 ) -> Iterator[SyncBus]:
     """Open a bus in a thread of its own, for code without an event loop; otherwise as `open_bus`."""
     opened: Any = open_bus(application, settings, store=store, middleware=middleware, clock_ns=clock_ns)
-    with _loop_in_thread() as loop:
-
-        def run(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401
-            return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
-
-        bus: MessageBus = run(opened.__aenter__())
+    with contextlib.closing(LoopThread(new_event_loop)) as loop:
+        bus: MessageBus = loop.call(opened.__aenter__()).result()
         try:
             yield SyncBus(bus, loop)
         except BaseException:
-            if not run(opened.__aexit__(*sys.exc_info())):
+            if not loop.call(opened.__aexit__(*sys.exc_info())).result():
                 raise
         else:
-            run(opened.__aexit__(None, None, None))
+            loop.call(opened.__aexit__(None, None, None)).result()
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -118,19 +115,6 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
-
-
-@contextmanager
-def _loop_in_thread() -> Iterator[asyncio.AbstractEventLoop]:
-    loop = new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="driven-bus", daemon=True)
-    thread.start()
-    try:
-        yield loop
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 def worker_groups(settings: Settings) -> dict[str, int]:
@@ -167,7 +151,7 @@ class _Assembly:
         self.registry: Final = build_registry(self.application)
         self.groups: Final = worker_groups(settings)
         self.routes: Final = routes(self.registry, settings, self.groups)
-        self.store: Final = store or MemoryStore()
+        self.store: Final = MemoryStore() if store is None else store
         self.hooks: Final = hooks
         self.clock_ns: Final = clock_ns
         self.needs_lane: Final = bool(self.groups) and uses_workers(self.routes)
@@ -178,17 +162,14 @@ class _Assembly:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[MessageBus]:
-        self.store.open()
-        try:
+        with contextlib.ExitStack() as cleanup:
+            cleanup.callback(self.registry.injector.close)
+            self.store.open()
+            cleanup.callback(self.store.close)
             committer = self._committer()
-            try:
-                async with self._bus(committer) as bus:
-                    yield bus
-            finally:
-                committer.close()
-        finally:
-            self.store.close()
-            self.registry.injector.close()
+            cleanup.callback(committer.close)
+            async with self._bus(committer) as bus:
+                yield bus
 
     @asynccontextmanager
     async def _bus(self, committer: Committer) -> AsyncIterator[MessageBus]:
@@ -206,7 +187,7 @@ class _Assembly:
             hooks=self.hooks,
             lane=lane,
             groups=self.groups,
-            wake=lambda: bus.wake(),
+            wake=lambda: bus.wake(),  # noqa: PLW0108 - the bus is made after its conductor
         )
         bus = MessageBus(
             registry=self.registry,
@@ -227,8 +208,12 @@ class _Assembly:
                 await bus.drain(drain_timeout_s)
             finally:
                 conductor.close(BusClosed())
-                if lane is not None:
-                    await lane.stop(self.settings.workers.stop_timeout_s)
+                try:
+                    if lane is not None:
+                        await lane.stop(self.settings.workers.stop_timeout_s)
+                finally:
+                    committer.close()
+                    await bus.see_off()
 
     def _committer(self) -> Committer:
         if not self.store.is_blocking:
@@ -247,11 +232,13 @@ class _Assembly:
 
 def _check_importable(registry: Registry, table: Mapping[int, Route], reference: str | None) -> None:
     """Worker handlers must be importable by name (R1): a worker is a program that starts from nothing (W1)."""
-    names = [registry.handlers[type_id].name for type_id, route in table.items() if route.placement is not Placement.INLINE]
+    names = [
+        registry.handlers[type_id].name for type_id, route in table.items() if route.placement is not Placement.INLINE
+    ]
     if reference is None:
         fault = (
-            f"its worker handlers ({', '.join(names)}) cannot be imported by workers, as the application is no variable of a "
-            f"module; assign it to one, in a module other than __main__, or run with [workers] count = 0"
+            f"its worker handlers ({', '.join(names)}) cannot be imported by workers, as the application is no variable "
+            f"of a module; assign it to one, in a module other than __main__, or run with [workers] count = 0"
         )
         raise RegistrationError(registry.application.name, [fault])
     faults = [

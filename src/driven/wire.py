@@ -27,6 +27,7 @@ level: they are decoded by whoever runs code on them, and stored as they are.
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
@@ -34,10 +35,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from driven.domain.messages import Envelope, Message
+from driven.domain.shape import fingerprint_text, has_other_than_text_keys
 from driven.errors import MalformedMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 class RecordKind(enum.IntEnum):
@@ -144,7 +146,7 @@ class ReadRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A worker is ready; `fingerprint` must equal that of the bus's catalog, `source` is the file of the application."""
+    """A worker is ready; `fingerprint` must equal that of the bus's catalog, `source` is the application's file."""
 
     fingerprint: str
     source: str = ""
@@ -185,7 +187,18 @@ encode: Final = msgspec.msgpack.Encoder().encode
 """Any of the structs above to bytes."""
 
 encode_body: Final = msgspec.msgpack.Encoder(order="deterministic").encode
-"""A message or an aggregate to bytes: equal values give equal bytes, whatever the order of their sets and dicts (O6)."""
+"""A message or an aggregate to bytes: equal values give equal bytes, in whatever order sets and dicts were filled."""
+
+
+@functools.lru_cache(maxsize=4_096)
+def body_encoder(struct_type: type[msgspec.Struct]) -> Callable[[Any], bytes]:
+    """How values of a message or aggregate type become bytes, the same bytes in every process (O6).
+
+    msgspec sorts dicts whose keys are text. A type that declares other keys has no sets, so its dicts may stay as
+    they were filled, which a deterministic handler does in one order.
+    """
+    return encode if has_other_than_text_keys(struct_type) else encode_body
+
 
 decode_submission: Final = msgspec.msgpack.Decoder(Submission).decode
 decode_completion: Final = msgspec.msgpack.Decoder(Completion).decode
@@ -212,7 +225,7 @@ class MessageType(msgspec.Struct, frozen=True):
     type_id: int
     name: str
     version: int
-    type: type[Message]
+    type: type[Message]  # noqa: A003 - what it is; nothing else in this class needs the builtin
 
 
 class Catalog:
@@ -222,17 +235,18 @@ class Catalog:
     run the same code; `fingerprint` lets them find out when they do not.
     """
 
-    __slots__ = ("_by_name", "_by_type", "_decoders", "entries", "fingerprint")
+    __slots__ = ("_by_name", "_by_type", "_decoders", "_encoders", "entries", "fingerprint")
 
     def __init__(self, types: Iterable[tuple[str, type[Message]]]) -> None:
         """Build from (stable name, type) pairs; names must be unique."""
         named = sorted(types, key=lambda pair: pair[0])
         self.entries: Final = tuple(
-            MessageType(number, name, message_type.message_version, message_type)
+            MessageType(number, name, vars(message_type).get("message_version", 1), message_type)
             for number, (name, message_type) in enumerate(named)
         )
         self._by_type = {entry.type: entry for entry in self.entries}
         self._by_name = {entry.name: entry for entry in self.entries}
+        self._encoders = tuple(body_encoder(entry.type) for entry in self.entries)
         self._decoders = tuple(msgspec.msgpack.Decoder(entry.type).decode for entry in self.entries)
         self.fingerprint: Final = _fingerprint(self.entries)
 
@@ -252,11 +266,12 @@ class Catalog:
 
         """
         entry = self._by_type[type(message)]
+        encode_one = self._encoders[entry.type_id]
         try:
-            body = encode_body(message)
+            body = encode_one(message)
             self._decoders[entry.type_id](body)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise MalformedMessage(entry.name, _culprit(message, str(error))) from error
+        except Exception as error:  # a message's own __post_init__ may raise anything
+            raise MalformedMessage(entry.name, _culprit(message, encode_one, error)) from error
         return EncodedMessage(entry.type_id, body)
 
     def decode(self, type_id: int, body: bytes) -> Any:  # noqa: ANN401 - the message type is known at run time only
@@ -266,27 +281,25 @@ class Catalog:
             MalformedMessage: the bytes are not a message of that type.
 
         """
+        if not 0 <= type_id < len(self.entries):
+            raise MalformedMessage(f"message type number {type_id}", "there is no such type in the catalog")
         try:
             return self._decoders[type_id](body)
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # as above
             raise MalformedMessage(self.entries[type_id].name, str(error)) from error
-        except IndexError:
-            raise MalformedMessage(f"message type number {type_id}", "there is no such type in the catalog") from None
 
 
-def _culprit(message: Message, reason: str) -> str:
+def _culprit(message: Message, encode_one: Callable[[Any], bytes], reason: Exception) -> str:
     """`reason`, with the field that cannot be encoded, where that can be found out."""
     for field in message.__struct_fields__:
         try:
-            encode_body(getattr(message, field))
+            encode_one(getattr(message, field))
         except Exception as error:  # noqa: BLE001 - any reason not to encode makes this the culprit
             return f"field {field!r}: {error}"
-    return reason
+    return str(reason)
 
 
 def _fingerprint(entries: tuple[MessageType, ...]) -> str:
-    shape = [
-        (entry.name, entry.version, [(field.encode_name, str(field.type)) for field in msgspec.structs.fields(entry.type)])
-        for entry in entries
-    ]
+    """The same in every process that has the same messages; another one as soon as a field anywhere in them differs."""
+    shape = [(entry.name, entry.version, fingerprint_text(entry.type)) for entry in entries]
     return hashlib.blake2b(encode(shape), digest_size=16).hexdigest()

@@ -5,6 +5,7 @@ Every test starts the demonstration, or a program of its own, as a user would: i
 
 from __future__ import annotations
 
+import asyncio as small_package
 import contextlib
 import json
 import os
@@ -17,7 +18,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import asyncio as small_package
 import psutil
 import pytest
 
@@ -87,7 +87,18 @@ def test_the_census_survives_a_worker_killed_twice_a_second() -> None:
     """W3, W5, D1: `kill -9` of random workers costs time and nothing else; the digest is that of the inline run."""
     expected = digest(STANDARD_LIBRARY, "--workers", 0)
     chance = random.Random(11)
-    command = [sys.executable, "-W", "error", "-m", "census", str(STANDARD_LIBRARY), "--once", "--json", "--workers", "2"]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        "census",
+        str(STANDARD_LIBRARY),
+        "--once",
+        "--json",
+        "--workers",
+        "2",
+    ]
 
     with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         kills = 0
@@ -160,7 +171,12 @@ def test_a_bus_with_workers_opens_from_the_command_line_without_a_main_guard() -
     program = PROGRAM.format(root=str(SMALL_TREE))
 
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], env=environment(), capture_output=True, text=True, timeout=BOUND_S, check=False
+        [sys.executable, "-W", "error", "-c", program],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=BOUND_S,
+        check=False,
     )
 
     assert done.returncode == 0, done.stderr
@@ -172,7 +188,13 @@ def test_a_bus_with_workers_opens_from_an_interactive_session() -> None:
     program = PROGRAM.format(root=str(SMALL_TREE))
 
     done = subprocess.run(
-        [sys.executable, "-i", "-q"], input=program, env=environment(), capture_output=True, text=True, timeout=BOUND_S, check=False
+        [sys.executable, "-i", "-q"],
+        input=program,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=BOUND_S,
+        check=False,
     )
 
     assert re.search(r"settled \d+ True", done.stdout), done.stderr

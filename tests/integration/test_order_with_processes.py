@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from ordering import Plan, app, command_of
+from ordering import app
+from ordering_draws import drawn_commands, ticking_clock
 
 from driven import Settings, WorkerSettings, open_bus
 from driven.bootstrap import new_event_loop
@@ -30,32 +31,9 @@ SEEDS = range(24)
 WORKERS = (1, 2, 4)
 
 
-def drawn_plan(chance: random.Random, depth: int) -> Plan:
-    """A tree of plans at most `depth` high."""
-    return Plan(
-        kind=chance.choice(["stateless", "stateless", "keyed", "keyed", "unkeyed"]),
-        key=chance.choice("abcd"),
-        touches=tuple(chance.choices("abcd", k=chance.randint(0, 2))),
-        amount=chance.randint(0, 50),
-        fails=chance.choice(["never"] * 6 + ["odd", "first", "always"]),
-        spin_us=chance.choice([0, 0, 100, 1_000, 5_000]),
-        dies=chance.random() < 0.03,
-        children=tuple(drawn_plan(chance, depth - 1) for _ in range(chance.randint(0, 3))) if depth else (),
-    )
-
-
-def drawn_commands(seed: int) -> list[Command]:
-    """The root commands of one random application."""
-    chance = random.Random(seed)
-    return [command_of(drawn_plan(chance, 2)) for _ in range(12)]
-
-
-def ticking_clock() -> Callable[[], int]:
-    """The same time for the same position, in every run."""
-    return itertools.count(1_000_000_000, 1_000_000_000).__next__
-
-
-async def run_all(commands: list[Command], settings: Settings, trouble: Callable[[MessageBus], object] | None = None) -> str:
+async def run_all(
+    commands: list[Command], settings: Settings, trouble: Callable[[MessageBus], object] | None = None
+) -> str:
     """Submit everything, wait for everything, and return the digest of the log."""
     async with open_bus(app, settings, clock_ns=ticking_clock()) as bus:
         receipts = [await bus.submit(command) for command in commands]

@@ -1,7 +1,7 @@
 """The budget: how far and how wide the consequences of one root command may go (F5).
 
-An endless loop of messages otherwise shows only as load. A message beyond the budget is parked, with the chain of causes
-that led to it.
+An endless loop of messages otherwise shows only as load. A message beyond the budget is parked, with the chain of
+causes that led to it.
 """
 
 from __future__ import annotations

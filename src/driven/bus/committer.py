@@ -7,9 +7,11 @@ add its hand-over to every command.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from driven.errors import StoreFailed
@@ -28,7 +30,7 @@ class Committer(Protocol):
         """Append `batch` and call `done`; not called again before that."""
 
     def close(self) -> None:
-        """Wait for the batch that is under way, then let go."""
+        """Wait for the batch that is under way, then let go; closing twice is harmless."""
 
 
 def _append(store: EventStore, batch: Batch) -> StoreFailed | None:
@@ -80,4 +82,5 @@ class ThreadCommitter:
         while (work := self._batches.get()) is not None:
             batch, done = work
             failure = _append(self._store, batch)
-            self._on_bus_thread(lambda done=done, failure=failure: done(failure))  # type: ignore[misc]  # bound per turn
+            with contextlib.suppress(RuntimeError):  # its event loop was closed: nobody is left to be told
+                self._on_bus_thread(partial(done, failure))

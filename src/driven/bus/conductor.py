@@ -18,6 +18,7 @@ once per admission), and does I/O only through its ports. Everything happens on 
 from __future__ import annotations
 
 import logging
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -31,12 +32,19 @@ from driven.bus.reorder_buffer import ReorderBuffer
 from driven.bus.scheduler import Job, Scheduler
 from driven.bus.sequencer import Entry, Root, Sequencer
 from driven.bus.working_state import WorkingState
-from driven.errors import AggregateExists, BusClosed, CommandFailed, CommandParked, InfrastructureError, StoreFailed
+from driven.errors import (
+    AggregateExists,
+    BusClosed,
+    CommandFailed,
+    CommandParked,
+    DrivenError,
+    InfrastructureError,
+    StoreFailed,
+)
 from driven.placement import Placement
 from driven.service.event_store import LoggedMessage, LoggedOutcome, MessageKind, Status
 from driven.service.execution import failure_of
 from driven.service.handlers import OnExhausted
-from driven.service.intake import Draft
 from driven.wire import Completion, EncodedMessage, Failed, Failure, Outcome, ReadRequest, Submission, Succeeded
 
 if TYPE_CHECKING:
@@ -50,8 +58,10 @@ if TYPE_CHECKING:
     from driven.domain.messages import Event
     from driven.service.event_store import EventStore
     from driven.service.execution import Execution
+    from driven.service.intake import Draft
     from driven.service.registry import Registry
     from driven.settings import BusSettings
+    from driven.wire import AggregateState
 
 logger = logging.getLogger("driven.bus")
 
@@ -74,10 +84,12 @@ class Conductor:
         lane: Lane | None,
         groups: Collection[str],
         wake: Callable[[], None],
+        timer_ns: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         """`lane` None: no workers, everything runs inline. `groups` are the worker groups that the lane serves.
 
-        `wake` asks whoever drives the conductor for a `turn`.
+        `wake` asks whoever drives the conductor for a `turn`. `timer_ns` measures what inline handlers cost, and
+        nothing else.
         """
         self._registry: Final = registry
         self._execution: Final = execution
@@ -92,9 +104,9 @@ class Conductor:
         self._lane: Final = lane
         self._groups: Final = frozenset(groups) if lane is not None else frozenset[str]()
         self._state: Final = WorkingState(store)
-        self._inline_lane: Final = InlineLane(execution, self._state)
+        self._inline_lane: Final = InlineLane(execution, self._state, timer_ns)
         self._journal: Final = Journal()
-        self._is_committing = False
+        self._under_way: Page | None = None
         self._is_halting = False
         self.sequencer: Final = Sequencer(store.last_position)
         self.hazards: Final = Hazards()
@@ -110,7 +122,7 @@ class Conductor:
     # ------------------------------------------------------------------ coming in
 
     def admit(self, draft: Draft, command_id: str | None, trace: str = "") -> Receipt:
-        """Give a command from outside its position; it is durable when `page` is.
+        """Give a command from outside its position; it is durable when `page` is in the store.
 
         Raises:
             CommandIdReused: the log holds another command under `command_id`.
@@ -143,18 +155,22 @@ class Conductor:
 
     @property
     def page(self) -> Page:
-        """The page on which the latest admission stands."""
+        """The page on which the latest admission stands; when it is in the store, so are all admissions before."""
+        if self._journal.page.is_empty and self._under_way is not None:
+            return self._under_way
         return self._journal.page
 
     @property
     def is_settled(self) -> bool:
         """Whether everything admitted has retired and is in the store."""
-        return not len(self.sequencer) and self._journal.page.is_empty and not self._is_committing
+        return not len(self.sequencer) and self._journal.page.is_empty and self._under_way is None
 
     def _admit_command(
         self, draft: Draft, root: Root, cause: Entry | None, command_id: str | None = None, trace: str = ""
     ) -> Entry:
-        entry = self._take_position(EncodedMessage(draft.type_id, draft.body), root, cause, draft.key, command_id, trace)
+        entry = self._take_position(
+            EncodedMessage(draft.type_id, draft.body), root, cause, draft.key, command_id, trace
+        )
         handler = entry.handler = self._registry.handlers[draft.type_id]
         if handler.is_stateful:
             entry.footprint = draft.key or UNKEYED
@@ -165,7 +181,13 @@ class Conductor:
         return entry
 
     def _take_position(  # noqa: PLR0913 - the facts of one message
-        self, message: EncodedMessage, root: Root, cause: Entry | None, key: str | None, command_id: str | None, trace: str
+        self,
+        message: EncodedMessage,
+        root: Root,
+        cause: Entry | None,
+        key: str | None,
+        command_id: str | None,
+        trace: str,
     ) -> Entry:
         entry = self.sequencer.admit(
             type_id=message.type_id,
@@ -194,7 +216,17 @@ class Conductor:
     # ------------------------------------------------------------------ retiring
 
     def turn(self, limit: int) -> bool:
-        """Retire what can retire, at most `limit` messages, then dispatch and flush; True: there is more to retire."""
+        """Retire what can retire, at most `limit` messages, then dispatch and flush; True: there is more to retire.
+
+        An error that is no command's own stops the bus: it may have left what is in memory half changed.
+        """
+        try:
+            return self._turn(limit)
+        except BaseException as error:  # noqa: BLE001 - what ends programs is raised again
+            self._break_off(error)
+            return False
+
+    def _turn(self, limit: int) -> bool:
         retired = 0
         while retired < limit and not self._is_halting and self.failure is None and self._step():
             retired += 1
@@ -228,6 +260,8 @@ class Conductor:
                 return None
         else:
             outcome, elapsed_ns = self._inline_lane.run(self._submission(entry))
+            if self._state.failure is not None:  # whatever the handler made of it, this is not its outcome
+                raise self._state.failure
             self.scheduler.observe(entry.type_id, elapsed_ns)
             entry.was_head_when_sent = True
         stale = self._state.first_stale(outcome.reads)
@@ -276,7 +310,9 @@ class Conductor:
             self._announce(partial(entry.root.receipt.fail, error))
         self._retire(entry, LoggedOutcome(entry.position, Status.FAILED, entry.attempt, failures=(failure,)))
         if entry.cause is not None and route.on_exhausted is OnExhausted.HALT:
-            reason = f"{name} at position {entry.position} failed and its handler says on_exhausted=HALT ({failure.message})"
+            reason = (
+                f"{name} at position {entry.position} failed and its handler says on_exhausted=HALT ({failure.message})"
+            )
             self._is_halting = True
             self._announce(partial(self.stop, BusClosed(reason)))
 
@@ -307,7 +343,9 @@ class Conductor:
                         break
                     result = self._execution.react(reaction, event, entry.envelope, attempt)
                 if isinstance(result, Failure):
-                    logger.warning("Reaction %s to position %d failed: %s", reaction.name, entry.position, result.message)
+                    logger.warning(
+                        "Reaction %s to position %d failed: %s", reaction.name, entry.position, result.message
+                    )
                     failures.append(result)
                 else:
                     drafts.extend(result)
@@ -315,8 +353,8 @@ class Conductor:
         for draft in drafts:
             self._admit_command(draft, entry.root, entry)
         status = Status.PARKED if failures else Status.SUCCEEDED
-        self.parked += len(failures)
-        entry.root.parked += len(failures)
+        self.parked += bool(failures)
+        entry.root.parked += bool(failures)
         self._retire(entry, LoggedOutcome(entry.position, status, 1, (), caused, tuple(failures)))
 
     def _retire(self, entry: Entry, outcome: LoggedOutcome) -> None:
@@ -373,7 +411,7 @@ class Conductor:
                 self._hooks.dispatched(self._registry.name_of(entry.type_id), entry.envelope, worker_id)
 
     def _submission(self, entry: Entry) -> Submission:
-        states = ()
+        states: tuple[AggregateState, ...] = ()
         handler = entry.handler
         if handler is not None and handler.options.loads:
             command = self._registry.catalog.decode(entry.type_id, entry.body)
@@ -397,7 +435,12 @@ class Conductor:
     def read_requested(self, worker_id: int, request: ReadRequest) -> None:
         """Answer with the state as of the last retirement; whether it was current is judged at the head (O5)."""
         assert self._lane is not None  # noqa: S101 - a lane asked
-        self._lane.reply(worker_id, self._state.load(request.name, request.id))
+        try:
+            state = self._state.load(request.name, request.id)
+        except BaseException as error:  # noqa: BLE001 - as in `turn`
+            self._break_off(error)
+        else:
+            self._lane.reply(worker_id, state)
 
     def worker_gone(self, worker_id: int, blamed: tuple[int, int] | None, cause: Failure) -> None:
         """Blame exactly the command that was running (W3); what merely waited goes elsewhere."""
@@ -426,37 +469,55 @@ class Conductor:
 
     def flush(self) -> None:
         """Give the store what has come together, unless it is still busy with the last batch (group commit, U2)."""
-        if self._is_committing or self._journal.page.is_empty or self.failure is not None:
+        if self._under_way is not None or self._journal.page.is_empty or self.failure is not None:
             return
-        page = self._journal.turn_page()
-        self._is_committing = True
+        page = self._under_way = self._journal.turn_page()
         self._committer.commit(page.batch(), partial(self._committed, page))
 
     def _committed(self, page: Page, failure: StoreFailed | None) -> None:
-        self._is_committing = False
-        if failure is not None:
-            self.stop(BusClosed(str(failure)))
-            return
+        """The batch is in the store, or will never be; on the bus thread, inside `flush` or some time later."""
+        self._under_way = None
+        try:
+            if failure is None:
+                self._make_known(page)
+            else:
+                self.stop(BusClosed(str(failure)))
+        except BaseException as error:  # noqa: BLE001 - as in `turn`
+            self._break_off(error)
+        finally:
+            page.decided.reach()
+        self.flush()
+        if self._store.is_blocking:  # nobody else is there to notice that everything has settled
+            self._wake()
+
+    def _make_known(self, page: Page) -> None:
+        page.is_in_store = True
         for outcome in page.retired:
             self._state.appended(outcome.changes)
         self._projections.feed(page.admitted)
-        page.durable.reach()
         for announcement in page.announcements:
             announcement()
-        self.flush()
+
+    def _break_off(self, error: BaseException) -> None:
+        """Stop because of an error that is nobody's outcome; what ends a program is raised again."""
+        if self.failure is None:
+            logger.error("The bus cannot go on.", exc_info=error)
+        known = isinstance(error, DrivenError)
+        self.stop(BusClosed(str(error) if known else f"{type(error).__name__}: {error}"))
+        if not isinstance(error, Exception):
+            raise error
 
     def stop(self, failure: BusClosed) -> None:
         """Something makes going on impossible: say so, and close."""
         if self.failure is None:
             logger.error("The bus stops: %s.", failure.reason)
         self.close(failure)
+        self._wake()
 
     def close(self, failure: BusClosed) -> None:
-        """Nothing goes on from here; whoever still waits is told why."""
+        """Nothing goes on from here; whoever still waits is told why. A batch that is under way is still decided."""
         if self.failure is None:
             self.failure = failure
-            self._journal.page.durable.reach()
+            self._journal.page.decided.reach()
             for root in self._open_roots.values():
                 root.receipt.abandon(failure)
-
-

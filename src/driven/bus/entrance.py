@@ -38,22 +38,28 @@ class Entrance:
             BusFull: there was no room in time.
 
         """
-        if not self._waiting and self._has_room():
+        if self._has_room() and not self._waiting and not self._promised:
             return
         if wait_s is not None and wait_s <= 0:
+            if self._has_room():  # whoever is promised a place has it, and who never waits does not stand in line
+                return
             raise BusFull(self._inside(), self._capacity)
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
+        has_given_up = True
         try:
             async with asyncio.timeout(wait_s):
                 await turn
+            has_given_up = False
         except TimeoutError:
             raise BusFull(self._inside(), self._capacity) from None
         finally:
             self._leave_queue(turn)
+            if has_given_up:  # perhaps a place that was promised already: then it is the next one's
+                self.open_up()
 
     def open_up(self) -> None:
-        """Let in as many as there is room for; called when something retired."""
+        """Let in as many as there is room for; called when something retired, and when somebody has come in."""
         while self._waiting and self._has_room():
             turn = self._waiting.popleft()
             if not turn.done():

@@ -84,7 +84,7 @@ class Hazards:
 
     def _freed_by_unkeyed(self) -> list[int]:
         """The first of each key up to the next unkeyed command, or that one if it comes first."""
-        freed = []
+        freed: list[int] = []
         for position, footprint in self._stateful:
             if footprint is UNKEYED:
                 return freed or [position]

@@ -1,6 +1,6 @@
 """The journal: what was admitted and what retired since the last batch went to the store.
 
-A page is one batch, what is to be announced once that batch is in the store, and the milestone of it getting there.
+A page is one batch, what is to be announced once that batch is in the store, and whether it got there.
 Owned by the bus thread.
 """
 
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 class Page:
     """One batch in the making."""
 
-    __slots__ = ("admitted", "announcements", "durable", "retired")
+    __slots__ = ("admitted", "announcements", "decided", "is_in_store", "retired")
 
     def __init__(self) -> None:
         """An empty page."""
         self.admitted: list[LoggedMessage] = []
         self.retired: list[LoggedOutcome] = []
         self.announcements: list[Callable[[], None]] = []
-        self.durable = Milestone()
+        self.is_in_store = False
+        self.decided = Milestone()
+        """Reached when the batch is in the store, or when it is certain that it will not be."""
 
     @property
     def is_empty(self) -> bool:

@@ -69,8 +69,8 @@ class LaneListener(Protocol):
     def worker_gone(self, worker_id: int, blamed: tuple[int, int] | None, cause: Failure) -> None:
         """A worker is no more; everything it had finished was reported before.
 
-        `blamed` is the (position, generation) of the command that was running, None when none was (W3); `cause` says how it
-        ended: exit code or signal, hint, tail of the traceback.
+        `blamed` is the (position, generation) of the command that was running, None when none was (W3); `cause` says how
+        it ended: exit code or signal, hint, tail of the traceback.
         """
 
     def lane_failed(self, error: InfrastructureError) -> None:

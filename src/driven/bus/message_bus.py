@@ -7,14 +7,16 @@
     lane (doorbells) ------------------ wake ---------'
     store thread ---------------------- done ---------'
 
-It owns the rhythm: when something has come in, it gives the conductor a turn. It lives in one event loop, whose thread is
-the bus thread; that loop stays responsive, as a turn is bounded. What order is, the conductor knows.
+It owns the rhythm: when something has come in, it gives the conductor a turn. It lives in one event loop, whose thread
+is the bus thread; that loop stays responsive, as a turn is bounded. What order is, the conductor knows.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from driven.bus.entrance import Entrance
@@ -25,6 +27,7 @@ from driven.service.execution import refuse_reentry
 from driven.service.intake import Draft, draft
 
 if TYPE_CHECKING:
+    import concurrent.futures
     from collections.abc import Coroutine
 
     from driven.bus.conductor import Conductor
@@ -41,7 +44,10 @@ logger = logging.getLogger("driven.bus")
 T = TypeVar("T")
 
 TURN_LIMIT: Final = 256
-"""Messages that retire in one turn before the event loop gets to do other things."""
+"""Messages that retire in one turn, at most, before the event loop gets to do other things."""
+
+TURN_NS: Final = 10_000_000
+"""Nanoseconds that a turn may take; one that took longer makes the next one shorter, down to a single message."""
 
 
 class MessageBus:
@@ -67,7 +73,11 @@ class MessageBus:
         self._entrance: Final = Entrance(settings.max_pending, conductor.sequencer.__len__)
         self._first_position: Final = store.last_position
         self._is_pump_due = False
+        self._turn_limit = TURN_LIMIT
         self._drained: asyncio.Event | None = None
+        self._visits: Final[set[concurrent.futures.Future[Receipt]]] = set()
+        self._visits_lock: Final = threading.Lock()
+        self._is_gone = False
 
     def submit(
         self, command: Command, *, command_id: str | None = None, wait_s: float | None = None, trace: str = ""
@@ -78,8 +88,8 @@ class MessageBus:
 
         Args:
             command: what is to be done.
-            command_id: unique in the log for ever; a second submit of the same command under it gives the receipt of the
-                first, and what came of it (U5). It does not begin with ``@``.
+            command_id: unique in the log for ever; a second submit of the same command under it gives the receipt of
+                the first, and what came of it (U5). It does not begin with ``@``.
             wait_s: seconds to wait at a full entrance; None: as long as it takes; 0: not at all.
             trace: trace context to carry along.
 
@@ -95,12 +105,12 @@ class MessageBus:
         if command_id is not None and (not command_id or command_id.startswith("@")):
             text = f"command_id {command_id!r} is empty or begins with '@', which marks ids that the bus gives; choose another"
             raise ValueError(text)
-        return self._on_bus_loop(self._accept(draft(self._registry, command), command_id, wait_s, trace))
+        return self._submit(draft(self._registry, command), command_id, wait_s, trace)
 
-    async def handle(self, command: Command, *, command_id: str | None = None) -> CommandOutcome:
+    def handle(self, command: Command, *, command_id: str | None = None) -> Coroutine[Any, Any, CommandOutcome]:
         """Submit a command and wait until it has retired; raises what `submit` and `Receipt.handled` raise."""
-        receipt = await self.submit(command, command_id=command_id)
-        return await receipt.handled()
+        refuse_reentry()
+        return self._handle(command, command_id)
 
     def statistics(self) -> BusStatistics:
         """A look at the bus and its workers, now; made from outside, it costs the workers nothing."""
@@ -133,7 +143,7 @@ class MessageBus:
 
     async def drain(self, timeout_s: float) -> bool:
         """Take no more commands, and wait until all accepted ones have settled; True: they have (X4)."""
-        self._drained = asyncio.Event()
+        self._drained = self._drained or asyncio.Event()
         self._entrance.close()
         self.wake()
         try:
@@ -144,38 +154,75 @@ class MessageBus:
                 logger.warning("Closing gives up after %.1f s with %d messages unretired.", timeout_s, left)
         return self._conductor.is_settled
 
+    async def see_off(self) -> None:
+        """Let no one in from other event loops any more, and serve to the end who is in: they are told of the close."""
+        with self._visits_lock:
+            self._is_gone = True
+            visits = [asyncio.wrap_future(visit) for visit in tuple(self._visits)]
+        await asyncio.sleep(0)  # what the store thread said last was said to this loop, and is heard now
+        await asyncio.gather(*visits, return_exceptions=True)
+
+    async def _handle(self, command: Command, command_id: str | None) -> CommandOutcome:
+        receipt = await self.submit(command, command_id=command_id)
+        return await receipt.handled()
+
+    async def _submit(self, offered: Draft, command_id: str | None, wait_s: float | None, trace: str) -> Receipt:
+        """Accept a command, whatever event loop the caller runs in."""
+        accepting = self._accept(offered, command_id, wait_s, trace)
+        if asyncio.get_running_loop() is self._loop:
+            return await accepting
+        return await asyncio.wrap_future(self._visit(accepting))
+
+    def _visit(self, accepting: Coroutine[Any, Any, Receipt]) -> concurrent.futures.Future[Receipt]:
+        """Serve a caller from another event loop on the bus's own, which does not end before he is served."""
+        with self._visits_lock:
+            if self._is_gone or self._loop.is_closed():
+                accepting.close()
+                raise BusClosed
+            visit = asyncio.run_coroutine_threadsafe(accepting, self._loop)
+            self._visits.add(visit)
+        visit.add_done_callback(self._visits.discard)
+        return visit
+
     async def _accept(self, offered: Draft, command_id: str | None, wait_s: float | None, trace: str) -> Receipt:
         self._check_open()
         await self._entrance.enter(wait_s)
-        self._check_open()
-        receipt = self._conductor.admit(offered, command_id, trace)
-        page = self._conductor.page
-        self.wake()
+        try:
+            self._check_open()
+            receipt = self._conductor.admit(offered, command_id, trace)
+            page = self._conductor.page
+        finally:
+            self.wake()  # when nothing was admitted as well: the place goes to the next at the entrance
         if self._store.is_blocking and not page.is_empty:
-            await page.durable.wait()
-            if self._conductor.failure is not None:
-                raise self._conductor.failure
+            await page.decided.wait()
+            if not page.is_in_store:
+                self._check_open()
         return receipt
 
     def _check_open(self) -> None:
         if self._conductor.failure is not None:
-            raise self._conductor.failure
+            raise BusClosed(self._conductor.failure.reason)
         if self._drained is not None:
             raise BusClosed
 
-    async def _on_bus_loop(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Await a coroutine of the bus from whatever loop the caller runs in."""
-        if asyncio.get_running_loop() is self._loop:
-            return await coroutine
-        if self._loop.is_closed():
-            coroutine.close()
-            raise BusClosed
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
-
     def _pump(self) -> None:
         self._is_pump_due = False
-        if self._conductor.turn(TURN_LIMIT):
+        try:
+            self._turn()
+        finally:  # a turn raises what ends programs; whoever waits is let go all the same
+            self._open_up()
+
+    def _turn(self) -> None:
+        began_ns = time.perf_counter_ns()
+        if self._conductor.turn(self._turn_limit):
             self.wake()
+        if time.perf_counter_ns() - began_ns > TURN_NS:
+            self._turn_limit = max(1, self._turn_limit // 2)
+        else:
+            self._turn_limit = min(TURN_LIMIT, self._turn_limit * 2)
+
+    def _open_up(self) -> None:
+        """Let in who has room now, and notice that there is nothing left to wait for."""
         self._entrance.open_up()
         if self._conductor.failure is not None:
             self._entrance.close()

@@ -7,10 +7,11 @@ given to `open_bus`, and must be quick. A hook that raises is logged and does no
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from driven.domain.messages import Envelope
     from driven.service.event_store import LoggedOutcome
 
@@ -27,7 +28,7 @@ class Middleware:
         """A command was sent to a worker; more than once if a worker died or what it read was stale."""
 
     def discarded(self, name: str, envelope: Envelope) -> None:
-        """An early outcome was thrown away because what it had read is stale; the command runs again at the head (O5)."""
+        """An early outcome was thrown away, as what it had read is stale; the command runs again at the head (O5)."""
 
     def retired(self, name: str, envelope: Envelope, outcome: LoggedOutcome) -> None:
         """A message became visible, with everything it did (O2)."""
@@ -50,7 +51,9 @@ class Hooks:
     def __init__(self, middleware: Sequence[Middleware]) -> None:
         """Look once which hooks are overridden."""
         for name in HOOKS:
-            listeners = [getattr(one, name) for one in middleware if getattr(type(one), name) is not getattr(Middleware, name)]
+            listeners = [
+                getattr(one, name) for one in middleware if getattr(type(one), name) is not getattr(Middleware, name)
+            ]
             setattr(self, name, _guarded(listeners) if listeners else None)
 
     admitted: Callable[[str, Envelope], None] | None
@@ -66,7 +69,9 @@ def _guarded(listeners: list[Callable[..., None]]) -> Callable[..., None]:
         for listener in listeners:
             try:
                 listener(*facts)
-            except Exception:
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # SystemExit too: an observer does not end the program it observes
                 logger.exception("A middleware hook raised and was ignored: %s.", listener)
 
     return call

@@ -51,7 +51,7 @@ class Projections:
         self._following: dict[str, list[_Projection]] = {}
         for projector in registry.projectors:
             entry = registry.catalog.entry_of(projector.event)
-            assert entry is not None  # noqa: S101 - the catalog was made from these types
+            assert entry is not None  # noqa: S101 - it was encoded with this catalog
             projection = _Projection(projector.name, _bound(projector, registry))
             self._following.setdefault(entry.name, []).append(projection)
 
@@ -82,7 +82,9 @@ class Projections:
         try:
             projection.apply(event)
             projection.position = position
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too: the other read models go on
             projection.stopped_by = f"{type(error).__name__}: {error}"
             logger.exception(
                 "Projector %s raised at position %d and is stopped there; mend it and open the bus again.",

@@ -63,19 +63,25 @@ class Milestone:
             return
         future = asyncio.get_running_loop().create_future()
         self._waiters.append(future)
-        # reach() sets the claim before it takes the list: either it finds this future there, or we see the claim
+        # reach() sets the claim before it looks at the list: either it finds this future there, or we see the claim
         if self._is_reached:
             return
-        await future
+        try:
+            await future
+        except asyncio.CancelledError:
+            with contextlib.suppress(ValueError):  # reach() was faster
+                self._waiters.remove(future)
+            raise
 
     def reach(self) -> None:
         """Wake everybody; called on the bus thread."""
         if self._is_reached:
             return
         self._is_reached = True
-        waiters, self._waiters = self._waiters, []
-        for future in waiters:
+        # a copy: whoever gives up in another thread takes himself out of the list meanwhile
+        for future in tuple(self._waiters):
             _wake(future)
+        self._waiters.clear()
 
 
 def _wake(future: asyncio.Future[None]) -> None:
@@ -134,7 +140,7 @@ class Receipt:
         """
         await self._handled.wait()
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)
         return CommandOutcome(self.position, self._events())
 
     async def settled(self) -> Settlement:
@@ -146,7 +152,7 @@ class Receipt:
         """
         await self._settled.wait()
         if self._abandoned is not None:
-            raise self._abandoned
+            raise self._abandoned.with_traceback(None)
         assert self._settlement is not None  # noqa: S101 - settled is reached with the one or the other
         return self._settlement()
 

@@ -11,8 +11,10 @@ Pure: it takes no clock (durations are reported to it) and does no I/O, so a sim
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CREDIT_NS: Final = 2_000_000
 """Nanoseconds of estimated work that a worker may hold before it is given no more."""
@@ -60,7 +62,8 @@ class _Worker:
 
     @property
     def has_credit(self) -> bool:
-        return not self.is_full and (not self.held or self.held_ns < CREDIT_NS)
+        """One that holds nothing is worth asking again, whatever it refused before: nothing it finishes would tell."""
+        return not self.held or (not self.is_full and self.held_ns < CREDIT_NS)
 
 
 class _Group:
@@ -73,15 +76,14 @@ class _Group:
         self.workers: dict[int, _Worker] = {}
         self.home_of: dict[str, _Worker] = {}
 
-    def home(self, key: str) -> _Worker | None:
-        """The worker that `key` sticks to; chosen at first sight as the one with the least to do."""
-        worker = self.home_of.get(key)
-        if worker is None and self.workers:
-            worker = min(self.workers.values(), key=lambda candidate: (candidate.held_ns, len(candidate.reserved)))
-            self.home_of[key] = worker
+    def home_for(self, key: str, candidate: _Worker) -> _Worker:
+        """The worker that `key` sticks to: `candidate`, the first that could take it, unless there is one already."""
+        home = self.home_of.get(key)
+        if home is None:
+            home = self.home_of[key] = candidate
             if len(self.home_of) > STICKY_KEYS:
                 del self.home_of[next(iter(self.home_of))]
-        return worker
+        return home
 
 
 class Scheduler:
@@ -115,7 +117,7 @@ class Scheduler:
     def enqueue(self, job: Job) -> None:
         """A command may start as soon as a worker has credit for it."""
         group = self._group(job.group)
-        home = group.home(job.sticky_key) if job.sticky_key is not None else None
+        home = group.home_of.get(job.sticky_key) if job.sticky_key is not None else None
         heapq.heappush(home.reserved if home else group.queue, job)
 
     def assign(self) -> Iterator[tuple[Job, int]]:
@@ -127,17 +129,18 @@ class Scheduler:
             hungry = [worker for worker in group.workers.values() if worker.has_credit]
             while hungry:
                 hungry.sort(key=lambda worker: worker.held_ns)
-                fed = []
+                is_any_fed = False
                 for worker in hungry:
                     job = self._next_for(worker, group)
                     if job is not None:
                         self._hold(worker, job)
                         yield job, worker.worker_id
-                        fed.append(worker)
-                hungry = [worker for worker in fed if worker.has_credit]
+                        is_any_fed = True
+                others = group.workers.values() if is_any_fed else ()
+                hungry = [worker for worker in others if worker.has_credit and not worker.is_full]
 
     def refuse(self, job: Job, worker_id: int) -> None:
-        """The worker's ring was full: the job waits on, and the worker gets nothing until it has finished something."""
+        """The worker's ring was full: the job waits on, and the worker gets nothing before it has finished something."""
         worker = self._workers[worker_id]
         self._release(worker, job.position)
         worker.is_full = True
@@ -190,9 +193,13 @@ class Scheduler:
     def _next_for(self, worker: _Worker, group: _Group) -> Job | None:
         """The oldest of what is reserved for this worker and what any may take."""
         own, shared = worker.reserved, group.queue
-        if own and (not shared or own[0] < shared[0]):
-            return heapq.heappop(own)
-        return heapq.heappop(shared) if shared else None
+        while shared and not (own and own[0] < shared[0]):
+            job = heapq.heappop(shared)
+            home = worker if job.sticky_key is None else group.home_for(job.sticky_key, worker)
+            if home is worker:
+                return job
+            heapq.heappush(home.reserved, job)
+        return heapq.heappop(own) if own else None
 
     def _hold(self, worker: _Worker, job: Job) -> None:
         job.estimate_ns = self.estimate_ns(job.type_id)

@@ -1,11 +1,11 @@
 """The synchronous face: the same bus for scripts, tests and notebooks, without an event loop of one's own.
 
-The bus runs in a thread of its own; every call here hands a coroutine to that thread and waits. Safe from any thread.
+The bus runs in a thread of its own; every call here hands a coroutine to that thread and waits. Safe from any thread
+but that one: a handler, a projector or a hook that waited for the bus would wait for itself (O7).
 """
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -15,6 +15,7 @@ from driven.service.execution import refuse_reentry
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from driven.bus.loop_thread import LoopThread
     from driven.bus.message_bus import MessageBus
     from driven.bus.receipts import CommandOutcome, Receipt, Settlement
     from driven.bus.statistics import BusStatistics
@@ -53,8 +54,8 @@ class SyncReceipt:
 class SyncBus:
     """A `MessageBus` whose calls block; open one with `driven.open_bus_sync`."""
 
-    def __init__(self, bus: MessageBus, loop: asyncio.AbstractEventLoop) -> None:
-        """`loop` runs in another thread, and `bus` in it."""
+    def __init__(self, bus: MessageBus, loop: LoopThread) -> None:
+        """`bus` lives in `loop`."""
         self._bus: Final = bus
         self._loop: Final = loop
 
@@ -66,7 +67,9 @@ class SyncBus:
         coroutine = self._bus.submit(command, command_id=command_id, wait_s=wait_s, trace=trace)
         return SyncReceipt(self.wait(coroutine, None), self)
 
-    def handle(self, command: Command, *, command_id: str | None = None, timeout_s: float | None = None) -> CommandOutcome:
+    def handle(
+        self, command: Command, *, command_id: str | None = None, timeout_s: float | None = None
+    ) -> CommandOutcome:
         """Submit a command and wait until it has retired."""
         return self.submit(command, command_id=command_id).handled(timeout_s)
 
@@ -90,16 +93,21 @@ class SyncBus:
         """Run a coroutine on the bus's loop and wait for it.
 
         Raises:
-            TimeoutError: it takes longer than `timeout_s` seconds; it goes on all the same.
+            TimeoutError: it takes longer than `timeout_s` seconds; only the waiting ends.
             BusClosed: the bus is gone.
+            ReentrantDispatch: called from inside the bus, which would wait for itself (O7).
 
         """
         try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        except RuntimeError:
+            refuse_reentry()
+        except BaseException:
             coroutine.close()
-            raise BusClosed from None
+            raise
+        future = self._loop.call(coroutine)
         try:
             return future.result(timeout_s)
+        except TimeoutError:
+            future.cancel()
+            raise
         except concurrent.futures.CancelledError:
             raise BusClosed from None

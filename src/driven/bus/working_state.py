@@ -20,16 +20,25 @@ if TYPE_CHECKING:
 class WorkingState:
     """The store's aggregates, with the changes that are on their way to it laid over them."""
 
-    __slots__ = ("_ahead", "_store")
+    __slots__ = ("_ahead", "_store", "failure")
 
     def __init__(self, store: EventStore) -> None:
         """Nothing is on its way yet."""
         self._store = store
         self._ahead: dict[tuple[str, str], AggregateState] = {}
+        self.failure: Exception | None = None
+        """Why the store could not be read, if it could not; a handler may have made of it what it liked."""
 
     def load(self, name: str, aggregate_id: str) -> AggregateState:
         """An aggregate as of the last retirement; version 0 and no body when there is none."""
-        return self._ahead.get((name, aggregate_id)) or self._store.load(name, aggregate_id)
+        state = self._ahead.get((name, aggregate_id))
+        if state is not None:
+            return state
+        try:
+            return self._store.load(name, aggregate_id)
+        except Exception as error:
+            self.failure = error
+            raise
 
     def first_stale(self, reads: Iterable[Read]) -> Read | None:
         """The first of `reads` whose aggregate has changed since, None when all are current (O5)."""

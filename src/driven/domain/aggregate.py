@@ -46,3 +46,8 @@ def share_record(aggregate: Aggregate, shared: list[Event]) -> None:
     """
     shared.extend(recorded_events(aggregate))
     aggregate.__dict__[_RECORDED] = shared
+
+
+def forget_record(aggregate: Aggregate) -> None:
+    """Let `aggregate` begin anew: what it recorded belongs to a unit of work that is over (B2, B3)."""
+    aggregate.__dict__.pop(_RECORDED, None)

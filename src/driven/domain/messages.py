@@ -11,13 +11,17 @@ are recorded somewhere.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, dataclass_transform
 
 import msgspec
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Message(msgspec.Struct, frozen=True):
-    """Anything that travels. Subclass `Command` or `Event`, not this."""
+    """Anything that travels. Subclass `Command` or `Event`, not this.
+
+    Subclasses are frozen without saying so, which the decorator tells type checkers.
+    """
 
     message_name: ClassVar[str] = ""
     """The stable name, e.g. ``"census.MeasureFile"``; empty: derived from the application's name."""

@@ -6,6 +6,7 @@ fail half way and all faults are listed at once.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,12 +14,10 @@ import msgspec
 
 from driven.placement import Placement
 from driven.service.handlers import HandlerOptions, OnExhausted
-from driven.service.injection import Binding, Scope
+from driven.service.injection import Binding, ForeignProvider, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from dishka import Provider
 
     from driven.domain.aggregate import Aggregate
     from driven.domain.messages import Command, Event
@@ -49,7 +48,7 @@ class Application:
         self.handlers: list[Noted] = []
         self.reactions: list[Noted] = []
         self.projectors: list[Noted] = []
-        self.bindings: list[Binding | Provider] = []
+        self.bindings: list[Binding | ForeignProvider] = []
 
     def handles(  # noqa: PLR0913 - each is one fact about the handler, all by name
         self,
@@ -85,8 +84,8 @@ class Application:
         options = HandlerOptions(
             key=key,
             placement=placement,
-            loads=dict(loads or {}),
-            emits=tuple(emits),
+            loads={} if loads is None else loads,
+            emits=emits,
             timeout_s=timeout_s,
             max_attempts=max_attempts,
             retries=retries,
@@ -111,7 +110,7 @@ class Application:
         """
         self.bindings.append(Binding(interface, interface if to is None else to, scope))
 
-    def uses(self, provider: Provider) -> None:
+    def uses(self, provider: ForeignProvider) -> None:
         """Take all bindings of a dishka provider, whose scopes are `driven.Scope`."""
         self.bindings.append(provider)
 
@@ -119,11 +118,16 @@ class Application:
         """The same wiring in a new application, to swap a binding without touching the original."""
         twin = Application(self.name)
         twin.module = ""
-        for notes in ("handlers", "reactions", "projectors", "bindings"):
-            setattr(twin, notes, list(getattr(self, notes)))
+        twin.handlers.extend(self.handlers)
+        twin.reactions.extend(self.reactions)
+        twin.projectors.extend(self.projectors)
+        twin.bindings.extend(self.bindings)
         return twin
 
     def _noting(self, notes: list[Noted], message: type, options: HandlerOptions) -> Callable[[T], T]:
+        if inspect.isfunction(message):  # a decorator without its parentheses: nothing will follow, so it is noted now
+            notes.append(Noted(message, message, {}))
+
         def note(target: T) -> T:
             is_local = "<locals>" in getattr(target, "__qualname__", "")
             local_names = dict(sys._getframe(1).f_locals) if is_local else {}  # noqa: SLF001 - for their annotations

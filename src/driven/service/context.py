@@ -22,13 +22,14 @@ _NANOSECONDS = 1_000_000_000
 class Context:
     """What a handler or reaction may know about the message it runs for."""
 
-    __slots__ = ("_log_id", "_made_ids", "_random", "attempt", "envelope")
+    __slots__ = ("_log_id", "_made_ids", "_random", "_reaction", "attempt", "envelope")
 
-    def __init__(self, envelope: Envelope, attempt: int, log_id: str) -> None:
-        """`attempt` counts from 1; `log_id` keeps ids of different logs apart."""
+    def __init__(self, envelope: Envelope, attempt: int, log_id: str, reaction: str = "") -> None:
+        """`attempt` counts from 1; `log_id` keeps ids of different logs apart, `reaction` those of siblings."""
         self.envelope: Final = envelope
         self.attempt: Final = attempt
         self._log_id = log_id
+        self._reaction = reaction
         self._made_ids = 0
         self._random: random.Random | None = None
 
@@ -40,7 +41,7 @@ class Context:
 
     @property
     def random(self) -> random.Random:
-        """A generator seeded by log and position; not for secrets."""
+        """A generator seeded by log and position, the same on every attempt; not for secrets."""
         if self._random is None:
             self._random = random.Random(self._digest("random"))  # noqa: S311 - reproducible by design
         return self._random
@@ -54,5 +55,5 @@ class Context:
         return uuid.UUID(bytes=bytes(number))
 
     def _digest(self, purpose: str) -> bytes:
-        seed = f"{self._log_id}\0{self.envelope.position}\0{purpose}".encode()
+        seed = "\0".join((self._log_id, str(self.envelope.position), self._reaction, purpose)).encode()
         return hashlib.blake2b(seed, digest_size=16).digest()

@@ -7,10 +7,10 @@
     Batch: admissions, retirements ---> append(batch)      one transaction, whole or not at all (U3)
     load(name, id) / read(...)          may be called while an append is under way
 
-An adapter is plain blocking code (U8). `append` and `close` are called from one thread only; `load`,
-`read`, `find` and `digest` may be called from any thread, also during an `append`, and see everything
-that was appended before they were called. The contract suite in `driven.testing.contracts` says all of this
-in tests; an adapter that passes it can carry a bus.
+An adapter is plain blocking code (U8). `open`, `append` and `close` are called from one thread at a time; `load`,
+`read` and `find` may be called from any thread, also during an `append`, and see everything that was appended
+before they were called, and of an append under way all or nothing. The contract suite in
+`driven.testing.contracts` says all of this in tests; an adapter that passes it can carry a bus.
 
 Failures, all of them: `LogBusy` from `open`; `StoreFailed` from anything else (full, read-only, corrupt,
 gone, closed). After a failed `append` nothing of that batch may be there, and the bus stops.
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -28,7 +29,7 @@ from driven.domain.messages import Envelope
 from driven.wire import AggregateState, Change, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 
 class MessageKind(enum.Enum):
@@ -110,11 +111,13 @@ class EventStore(Protocol):
     def append(self, batch: Batch) -> None:
         """Make a batch durable: all of it, or nothing.
 
-        Positions of admissions continue the log without a gap; every change is at its expected version
-        and raises the version by one. The bus guarantees both, an adapter checks them.
+        Positions of admissions continue the log without a gap; no id that a caller gave is in the log already; what
+        retires is in the log and retires once; every change is at its expected version and raises the version
+        by one. The bus guarantees all of this, an adapter checks it.
 
         Raises:
-            StoreFailed: nothing of the batch was kept.
+            StoreFailed: the store is not open, or the batch breaks these rules, or it cannot be written; nothing of
+                it was kept.
 
         """
 
@@ -125,7 +128,7 @@ class EventStore(Protocol):
         """At most `limit` records in position order, beginning with the one behind position `after`."""
 
     def find(self, command_id: str) -> LogRecord | None:
-        """The command that was accepted under this id, if any (U5)."""
+        """The command that was accepted under this id, if any (U5); ids that begin with ``@`` are the bus's own."""
 
     def close(self) -> None:
         """Give up the lease and let go of everything; closing twice is harmless."""

@@ -13,26 +13,32 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable, Iterable
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Final
 
 from driven.domain.messages import Command, Event, Message
-from driven.errors import ReentrantDispatch, UndeclaredEvent, WrongReturn
+from driven.errors import MalformedMessage, ReentrantDispatch, UndeclaredEvent, WrongReturn
 from driven.service.context import Context
-from driven.service.handlers import Handler, Parameter, Reaction, Role, Signature
+from driven.service.injection import requested
 from driven.service.intake import Draft, draft
+from driven.service.signature import Parameter, Role, Signature
 from driven.service.unit_of_work import UnitOfWork
 from driven.wire import AggregateState, EncodedMessage, Failed, Failure, Outcome, Submission, Succeeded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from driven.domain.messages import Envelope
+    from driven.service.handlers import Handler, Reaction
     from driven.service.registry import Registry
 
 AskForState = Callable[[str, str], AggregateState]
 """How a handler that needs an aggregate which did not travel with its command gets it."""
+
+LONGEST_MESSAGE: Final = 10_000
+LONGEST_TRACEBACK: Final = 40_000
+"""Characters of a failure that are kept; the middle is left out, as both ends of a traceback tell most."""
 
 _running = threading.local()
 
@@ -44,16 +50,6 @@ def refuse_reentry() -> None:
         raise ReentrantDispatch(name)
 
 
-@contextmanager
-def _running_as(name: str) -> Iterator[None]:
-    outer = getattr(_running, "name", None)
-    _running.name = name
-    try:
-        yield
-    finally:
-        _running.name = outer
-
-
 class Execution:
     """Runs the handlers and reactions of one registry, in one process; as long-lived as that process."""
 
@@ -62,49 +58,71 @@ class Execution:
         self._registry: Final = registry
         self._catalog: Final = registry.catalog
         self._log_id: Final = log_id
-        self._runs: Final = {
-            type_id: _plan(handler, registry) for type_id, handler in registry.handlers.items()
-        }
+        self._runs: Final = {type_id: _plan(handler, registry) for type_id, handler in registry.handlers.items()}
 
     def execute(self, submission: Submission, ask: AskForState) -> Outcome:
         """Run one attempt of one command; never raises for what the handler does."""
-        handler = self._registry.handlers[submission.type_id]
         uow = None
         try:
             command = self._catalog.decode(submission.type_id, submission.body)
+            handler = self._registry.handlers.get(submission.type_id)
+            if handler is None:
+                raise MalformedMessage(f"command {type(command).__name__}", "it has no handler")  # noqa: TRY301
             if handler.is_stateful:
                 uow = UnitOfWork(_known_first(submission.states, ask), self._registry.aggregate_name)
             context = Context(submission.envelope, submission.attempt, self._log_id)
-            with _running_as(handler.name):
-                result = self._runs[submission.type_id](command, uow, context)
-                returned = list(_returned(handler.name, result, handler.signature, Event))
-            recorded = uow.collect_events() if uow else []
-            events = tuple(self._encode(handler, event) for event in (*recorded, *returned))
-            return Succeeded(events, uow.changes() if uow else (), uow.reads() if uow else ())
+            return self._succeeded(handler, command, uow, context, submission.type_id)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like fail one command as well (W6)
             return Failed(failure_of(error), uow.reads() if uow else ())
+        finally:
+            if uow is not None:
+                uow.release()
 
     def react(self, reaction: Reaction, event: Any, envelope: Envelope, attempt: int) -> list[Draft] | Failure:  # noqa: ANN401
         """Run one reaction: the commands it puts on the bus, or what went wrong."""
         try:
-            arguments = {
-                parameter.name: Context(envelope, attempt, self._log_id)
-                for parameter in reaction.signature.parameters
-                if parameter.role is Role.CONTEXT
-            }
-            with _running_as(reaction.name):
-                result = reaction.target(event, **arguments)
-                commands = list(_returned(reaction.name, result, reaction.signature, Command))
+            context = Context(envelope, attempt, self._log_id, reaction.name)
+            wanted = (parameter.name for parameter in reaction.signature.parameters if parameter.role is Role.CONTEXT)
+            _running.name = reaction.name
+            try:
+                result = reaction.target(event, **dict.fromkeys(wanted, context))
+                commands = _returned(reaction.name, result, reaction.signature, Command)
+            finally:
+                _running.name = None
             return [draft(self._registry, command) for command in commands]
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - a reaction may not harm its siblings (F2)
             return failure_of(error)
 
-    def _encode(self, handler: Handler, event: Event) -> EncodedMessage:
+    def _succeeded(
+        self,
+        handler: Handler,
+        command: Command,
+        uow: UnitOfWork | None,
+        context: Context,
+        type_id: int,
+    ) -> Succeeded:
+        """Run the handler; what it leaves behind is encoded here, so that it fails here if it cannot be (D9)."""
+        _running.name = handler.name
+        try:
+            result = self._runs[type_id](command, uow, context)
+            returned = _returned(handler.name, result, handler.signature, Event)
+        finally:
+            _running.name = None
+        if uow is None:
+            return Succeeded(tuple(self._encoded(handler, event) for event in returned))
+        events = tuple(self._encoded(handler, event) for event in (*uow.collect_events(), *returned))
+        return Succeeded(events, uow.changes(), uow.reads())
+
+    def _encoded(self, handler: Handler, event: Event) -> EncodedMessage:
         if type(event) not in handler.emits:
+            if not isinstance(event, Event):
+                raise WrongReturn(
+                    f"an aggregate of {handler.name}", f"a {type(event).__name__}", "events, with record()"
+                )
             raise UndeclaredEvent(handler.name, type(event).__name__)
         return self._catalog.encode(event)
 
@@ -129,44 +147,48 @@ def _plan(handler: Handler, registry: Registry) -> Run:
     """How to call a handler: decided once, so that a call does only what its signature asks for."""
     parameters = handler.signature.parameters[1:]
     constructor = handler.constructor
-    needs_scope = any(
-        parameter.role is Role.DEPENDENCY
-        for parameter in (*parameters, *(constructor.parameters if constructor else ()))
-    )
-    if not needs_scope and constructor is None:
+    if constructor is None and not handler.signature.dependencies():
         return _plain_call(handler.target, parameters)
+    arguments = _arguments(parameters)
+    construction = None if constructor is None else _arguments(constructor.parameters)
 
     def run(command: Any, uow: UnitOfWork | None, context: Context) -> Any:  # noqa: ANN401
         with registry.injector.command_scope(uow, context) as scope:
             given = {Role.UNIT_OF_WORK: uow, Role.CONTEXT: context}
-
-            def arguments(wanted: Iterable[Parameter]) -> dict[str, Any]:
-                return {
-                    parameter.name: scope.get(parameter.annotation)
-                    if parameter.role is Role.DEPENDENCY
-                    else given[parameter.role]
-                    for parameter in wanted
-                }
-
-            target = handler.target if constructor is None else handler.target(**arguments(constructor.parameters))
-            return _exhausted(target(command, **arguments(parameters)))
+            target = handler.target if construction is None else handler.target(**construction(given, scope))
+            return _exhausted(target(command, **arguments(given, scope)))
 
     return run
 
 
 def _plain_call(target: Callable[..., Any], parameters: Sequence[Parameter]) -> Run:
-    """A call that needs nothing injected; the common cases without building keyword arguments."""
-    roles = tuple(parameter.role for parameter in parameters)
+    """A call that needs nothing injected; the common cases without a look at roles."""
+    roles = {parameter.name: parameter.role for parameter in parameters}
     if not roles:
         return lambda command, _uow, _context: _exhausted(target(command))
-    if roles == (Role.UNIT_OF_WORK,):
-        return lambda command, uow, _context: _exhausted(target(command, uow))
+    if list(roles.values()) == [Role.UNIT_OF_WORK]:
+        (name,) = roles
+        return lambda command, uow, _context: _exhausted(target(command, **{name: uow}))
 
     def run(command: Any, uow: UnitOfWork | None, context: Context) -> Any:  # noqa: ANN401
         given = {Role.UNIT_OF_WORK: uow, Role.CONTEXT: context}
-        return _exhausted(target(command, *(given[role] for role in roles)))
+        return _exhausted(target(command, **{name: given[role] for name, role in roles.items()}))
 
     return run
+
+
+def _arguments(parameters: Sequence[Parameter]) -> Callable[[Mapping[Role, Any], Any], dict[str, Any]]:
+    """How to come by the arguments for `parameters`, from what is given and from a container."""
+    given_names = {one.name: one.role for one in parameters if one.role is not Role.DEPENDENCY}
+    injected = {one.name: requested(one.annotation) for one in parameters if one.role is Role.DEPENDENCY}
+
+    def arguments(given: Mapping[Role, Any], scope: Any) -> dict[str, Any]:  # noqa: ANN401 - a container
+        found = {name: given[role] for name, role in given_names.items()}
+        for name, (hint, component) in injected.items():
+            found[name] = scope.get(hint, component)
+        return found
+
+    return arguments
 
 
 def _exhausted(result: Any) -> Any:  # noqa: ANN401
@@ -174,44 +196,66 @@ def _exhausted(result: Any) -> Any:  # noqa: ANN401
     return list(result) if hasattr(result, "__next__") else result
 
 
-def _returned(name: str, result: Any, signature: Signature, base: type[Message]) -> Iterable[Any]:  # noqa: ANN401
+def _returned(name: str, result: Any, signature: Signature, base: type[Message]) -> Sequence[Any]:  # noqa: ANN401
     """What a handler or reaction returned, as messages; `WrongReturn` for anything undeclared (R2)."""
     if result is None:
         return ()
-    messages = (result,) if isinstance(result, Message) else result
-    allowed = ", ".join(sorted(found.__name__ for found in signature.returns)) or "None"
-    if isinstance(messages, str | bytes | dict | set | frozenset) or not isinstance(messages, Iterable):
-        raise WrongReturn(name, f"a {type(result).__name__}", f"{allowed}, or a list of these")
-    messages = list(messages)
+    messages = (result,) if isinstance(result, Message) else _in_order(name, result, signature)
     for message in messages:
         if not isinstance(message, base) or type(message) not in signature.returns:
-            raise WrongReturn(name, f"a {type(message).__name__}", allowed)
+            raise WrongReturn(name, f"a {type(message).__name__}", _allowed(signature))
     return messages
 
 
+def _in_order(name: str, result: Any, signature: Signature) -> Sequence[Any]:  # noqa: ANN401
+    """The members of a collection that has an order of its own (O3)."""
+    if isinstance(result, list | tuple):
+        return result
+    if isinstance(result, str | bytes | Mapping | AbstractSet) or not isinstance(result, Iterable):
+        if hasattr(result, "close"):
+            result.close()  # a coroutine that nobody awaits would warn
+        raise WrongReturn(name, f"a {type(result).__name__}", f"{_allowed(signature)}, or a list of these")
+    return list(result)
+
+
+def _allowed(signature: Signature) -> str:
+    return ", ".join(sorted(found.__name__ for found in signature.returns)) or "None"
+
+
 def failure_of(error: BaseException) -> Failure:
-    """An exception as values; survives exceptions whose own methods raise (D9)."""
+    """An exception as values; survives exceptions whose own methods raise or exit (D9)."""
     kind = type(error)
-    error_type = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    try:
-        message = str(error)
-    except BaseException as broken:  # noqa: BLE001 - its __str__ is the user's code
-        message = f"<its text cannot be had: {type(broken).__name__}>"
-    try:
-        lines = traceback.format_exception(kind, error, _past_our_frames(error))
-    except BaseException:  # noqa: BLE001 - as above
-        lines = ["<its traceback cannot be had>\n"]
-    return Failure(error_type, _encodable(message), _encodable("".join(lines)))
+    return Failure(
+        _told(lambda: _name_of(kind), "an error whose name cannot be had", LONGEST_MESSAGE),
+        _told(lambda: _message_of(error), "<its text cannot be had>", LONGEST_MESSAGE),
+        _told(lambda: _traceback_of(error), "<its traceback cannot be had>\n", LONGEST_TRACEBACK),
+    )
 
 
-def _past_our_frames(error: BaseException) -> Any:  # noqa: ANN401 - a traceback or None
-    """The traceback without the frames of this module at its top, unless nothing else is left."""
+def _told(tell: Callable[[], str], otherwise: str, longest: int) -> str:
+    """What `tell` says, as plain text that can be encoded and is no longer than that."""
+    try:
+        text = str.encode(tell(), "utf-8", "backslashreplace").decode()  # lone surrogates are shown escaped
+    except BaseException as broken:  # noqa: BLE001 - an exception's own methods are the user's code
+        return f"{otherwise} ({type(broken).__name__})" if not otherwise.endswith("\n") else otherwise
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half:,} characters ...\n{text[-half:]}"
+
+
+def _name_of(kind: type[BaseException]) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _message_of(error: BaseException) -> str:
+    """Its text; that of a recursion error depends on where the limit struck, and is made the same for all."""
+    return "maximum recursion depth exceeded" if isinstance(error, RecursionError) else str(error)
+
+
+def _traceback_of(error: BaseException) -> str:
+    """Its traceback without the frames of this module at the top, unless nothing else is left."""
     frame = error.__traceback__
     while frame is not None and frame.tb_frame.f_code.co_filename == __file__:
         frame = frame.tb_next
-    return frame or error.__traceback__
-
-
-def _encodable(text: str) -> str:
-    """Lone surrogates cannot be encoded; show them escaped."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return "".join(traceback.format_exception(type(error), error, frame or error.__traceback__))

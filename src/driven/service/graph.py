@@ -22,7 +22,7 @@ class MessageGraph(msgspec.Struct, frozen=True):
     events: tuple[str, ...]
     edges: dict[str, tuple[str, ...]]
     cycles: tuple[tuple[str, ...], ...]
-    """One per group of messages that lead back to themselves: the names along the way, the first again at the end."""
+    """The names along the way, the first again at the end; every message that leads back to itself stands in one."""
 
 
 def message_graph(registry: Registry) -> MessageGraph:
@@ -52,8 +52,8 @@ def _cycles(edges: dict[str, tuple[str, ...]]) -> list[tuple[str, ...]]:
 
 def _way_back(start: str, edges: dict[str, tuple[str, ...]]) -> tuple[str, ...] | None:
     """Breadth-first from `start` to itself."""
-    ways = [(start,)]
-    seen = set()
+    ways: list[tuple[str, ...]] = [(start,)]
+    seen: set[str] = set()
     for way in ways:
         for target in edges[way[-1]]:
             if target == start:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from driven.domain.messages import Command
 from driven.errors import EmptyKey, UnknownCommand
 
 if TYPE_CHECKING:
+    from driven.domain.messages import Command
     from driven.service.registry import Registry
 
 

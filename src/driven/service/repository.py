@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Generic, TypeVar, get_args, get_origin
 
 from driven.domain.aggregate import Aggregate
-from driven.service.unit_of_work import UnitOfWork
+from driven.service.unit_of_work import UnitOfWork  # noqa: TC001 - injection reads the annotation
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -29,8 +29,11 @@ class Repository(Generic[A]):
         """Find out which aggregate the subclass is for."""
         super().__init_subclass__()
         for base in getattr(cls, "__orig_bases__", ()):
-            if get_origin(base) is Repository and isinstance(get_args(base)[0], type):
-                cls.aggregate_type = get_args(base)[0]
+            origin = get_origin(base)
+            if isinstance(origin, type) and issubclass(origin, Repository):
+                for argument in get_args(base):
+                    if isinstance(argument, type) and issubclass(argument, Aggregate):
+                        cls.aggregate_type = argument  # type: ignore[assignment]  # what A stands for in this class
 
     def __init__(self, uow: UnitOfWork) -> None:
         """Look through the eyes of `uow`."""
@@ -46,9 +49,9 @@ class Repository(Generic[A]):
         return self._uow.get(self.aggregate_type, aggregate_id)
 
     def find(self, aggregate_id: str) -> A | None:
-        """The aggregate of that id, or None."""
+        """The aggregate of that id, or None; raises what `UnitOfWork.find` raises."""
         return self._uow.find(self.aggregate_type, aggregate_id)
 
     def add(self, aggregate: A) -> None:
-        """Begin to keep a new aggregate."""
+        """Begin to keep a new aggregate; raises what `UnitOfWork.add` raises."""
         self._uow.add(aggregate)

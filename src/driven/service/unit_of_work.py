@@ -6,8 +6,8 @@
                     |
                     `-> load: what came with the command, or a question to the bus
 
-It is made for an attempt and gone after it. It commits nothing itself: `finish` says what should change,
-and the bus commits that when the command retires (U2). It runs the same inline and in a worker; only
+It is made for an attempt, and released when that is over. It commits nothing itself: `changes` says what should
+change, and the bus commits that when the command retires (U2). It runs the same inline and in a worker; only
 `load` differs.
 """
 
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from driven.domain.aggregate import Aggregate, share_record
+from driven.domain.aggregate import Aggregate, forget_record, share_record
 from driven.errors import AggregateExists, AggregateNotFound, MalformedMessage
-from driven.wire import AggregateState, Change, Read, encode_body
+from driven.wire import AggregateState, Change, Read, body_encoder
 
 if TYPE_CHECKING:
     from driven.domain.messages import Event
@@ -58,6 +58,7 @@ class UnitOfWork:
 
         Raises:
             AggregateNotFound: there is none.
+            MalformedMessage: `aggregate_id` is no text, or what is stored does not fit the type.
 
         """
         aggregate = self.find(aggregate_type, aggregate_id)
@@ -66,11 +67,16 @@ class UnitOfWork:
         return aggregate
 
     def find(self, aggregate_type: type[A], aggregate_id: str) -> A | None:
-        """The aggregate of that id, or None; having looked and found nothing counts as a read as well."""
+        """The aggregate of that id, or None; having looked and found nothing counts as a read as well.
+
+        Raises:
+            MalformedMessage: `aggregate_id` is no text, or what is stored does not fit the type.
+
+        """
         name = self._name_of(aggregate_type)
         tracked = self._aggregates.get((name, aggregate_id))
         if tracked is None:
-            tracked = self._take_up(aggregate_type, self._load(name, aggregate_id))
+            tracked = self._take_up(aggregate_type, self._load(name, _checked_id(name, aggregate_id)))
         aggregate: A | None = tracked.aggregate  # type: ignore[assignment]  # the name stands for the type
         return aggregate
 
@@ -80,15 +86,16 @@ class UnitOfWork:
         Raises:
             AggregateExists: this unit of work has seen one of that id; one that it has not seen makes
                 the command fail when it retires.
+            MalformedMessage: its id is no text.
 
         """
         name = self._name_of(type(aggregate))
-        place = (name, aggregate.id)
+        place = (name, _checked_id(name, aggregate.id))
         tracked = self._aggregates.get(place)
         if tracked is not None and tracked.aggregate is not None:
             raise AggregateExists(name, aggregate.id)
         share_record(aggregate, self._events)
-        self._aggregates[place] = _Tracked(aggregate, AggregateState(name, aggregate.id, 0, None))
+        self._aggregates[place] = _Tracked(aggregate, AggregateState(*place, 0, None))
 
     def collect_events(self) -> list[Event]:
         """What the aggregates recorded so far, in the order in which they did."""
@@ -97,23 +104,29 @@ class UnitOfWork:
     def reads(self) -> tuple[Read, ...]:
         """Every aggregate that was looked for, at the version that was found."""
         return tuple(
-            Read(state.name, state.id, state.version) for state in (tracked.state for tracked in self._aggregates.values())
+            Read(state.name, state.id, state.version)
+            for state in (tracked.state for tracked in self._aggregates.values())
         )
 
     def changes(self) -> tuple[Change, ...]:
         """New bodies of the aggregates that are new or no longer what they were.
 
         Raises:
-            MalformedMessage: an aggregate holds something that cannot be stored.
+            MalformedMessage: an aggregate holds something that cannot be stored, or has another id than before.
 
         """
         changes = []
         for tracked in self._aggregates.values():
-            if tracked.aggregate is not None:
-                state, body = tracked.state, _stored(tracked.state.name, tracked.aggregate)
-                if body != state.body:
-                    changes.append(Change(state.name, state.id, state.version, body))
+            if tracked.aggregate is not None and (body := _changed_body(tracked.aggregate, tracked.state)) is not None:
+                state = tracked.state
+                changes.append(Change(state.name, state.id, state.version, body))
         return tuple(changes)
+
+    def release(self) -> None:
+        """Let go of the aggregates: one that outlives its command must not tell its old events again (B2)."""
+        for tracked in self._aggregates.values():
+            if tracked.aggregate is not None:
+                forget_record(tracked.aggregate)
 
     def _take_up(self, aggregate_type: type[Aggregate], state: AggregateState) -> _Tracked:
         aggregate = None
@@ -124,18 +137,35 @@ class UnitOfWork:
         return tracked
 
 
+def _checked_id(name: str, aggregate_id: str) -> str:
+    """`aggregate_id` as plain text that can be encoded, as it stands among the reads even if all else fails."""
+    try:
+        plain = str.__str__(aggregate_id)
+        plain.encode()
+    except (TypeError, UnicodeEncodeError) as error:
+        raise MalformedMessage(f"id of {name}", f"{aggregate_id!r} is no text ({error})") from error
+    return plain
+
+
 def _restored(aggregate_type: type[A], state: AggregateState) -> A:
     try:
         return msgspec.msgpack.decode(state.body or b"", type=aggregate_type)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # an aggregate's own __post_init__ may raise anything
         raise MalformedMessage(f"{state.name} {state.id!r}", str(error)) from error
 
 
-def _stored(name: str, aggregate: Aggregate) -> bytes:
-    """Encode, and be sure that it can be read back before anything is committed."""
+def _changed_body(aggregate: Aggregate, state: AggregateState) -> bytes | None:
+    """The new body of an aggregate, sure to be readable; None when it is what was loaded."""
+    encode = body_encoder(type(aggregate))
     try:
-        body = encode_body(aggregate)
+        body = encode(aggregate)
+        if body == state.body:
+            return None
         msgspec.msgpack.decode(body, type=type(aggregate))
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise MalformedMessage(f"{name} {aggregate.id!r}", str(error)) from error
+    except Exception as error:  # as above
+        raise MalformedMessage(f"{state.name} {state.id!r}", str(error)) from error
+    if aggregate.id != state.id:
+        raise MalformedMessage(f"{state.name} {state.id!r}", f"its id became {aggregate.id!r}, but an id is for life")
+    if state.body is not None and body == encode(_restored(type(aggregate), state)):
+        return None  # stored by an older version of its class, and otherwise as it was
     return body

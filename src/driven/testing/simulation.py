@@ -148,7 +148,9 @@ class SimulatedLane:
         del self._workers[worker.worker_id]
         running = worker.running
         blamed = (running.envelope.position, running.generation) if running else None
-        self._listener().worker_gone(worker.worker_id, blamed, Failure("driven.errors.WorkerDied", "killed by the simulation"))
+        self._listener().worker_gone(
+            worker.worker_id, blamed, Failure("driven.errors.WorkerDied", "killed by the simulation")
+        )
         self._spawn(worker.group)
 
     def _run(self, worker: _Worker) -> None:
@@ -242,6 +244,7 @@ class Simulation:
             lane=self.lane if groups else None,
             groups=groups,
             wake=lambda: None,
+            timer_ns=_drawn_timer(chance),
         )
 
     def run(self, commands: Sequence[Command]) -> tuple[Receipt, ...]:
@@ -276,6 +279,18 @@ class Simulation:
                 f"{self.conductor.scheduler.waiting} commands wait for workers"
             )
             raise RuntimeError(text)
+
+
+def _drawn_timer(chance: random.Random) -> Callable[[], int]:
+    """A stopwatch that goes on by a drawn time from one reading to the next, so that AUTO places are drawn as well."""
+    elapsed_ns = 0
+
+    def timer_ns() -> int:
+        nonlocal elapsed_ns
+        elapsed_ns += chance.randrange(1_000, 5_000_000)
+        return elapsed_ns
+
+    return timer_ns
 
 
 def _counting_clock() -> Callable[[], int]:

@@ -1,0 +1,1 @@
+"""Stores: the adapters of the `EventStore` port, one module each."""

@@ -1,14 +1,16 @@
 """The memory store: a log and aggregates in this process, gone with it. For tests, demos, and work that may be lost.
 
-It never waits for anything, so the bus calls it on its own thread.
+It never waits for anything, so the bus calls it on its own thread. Others may read it meanwhile: a lock keeps them from
+seeing half of an append.
 """
 
 from __future__ import annotations
 
+import threading
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from driven.errors import StoreFailed
+from driven.errors import LogBusy, StoreFailed
 from driven.service.event_store import Batch, LoggedOutcome, LogRecord
 from driven.wire import AggregateState
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from driven.service.event_store import LoggedMessage
 
-STORE = "memory://"
+STORE: Final = "memory://"
 
 
 class MemoryStore:
@@ -33,6 +35,7 @@ class MemoryStore:
         self._aggregates: dict[tuple[str, str], AggregateState] = {}
         self._by_command_id: dict[str, int] = {}
         self._is_open = False
+        self._lock = threading.Lock()
 
     @property
     def last_position(self) -> int:
@@ -40,56 +43,97 @@ class MemoryStore:
         return len(self._messages)
 
     def open(self) -> None:
-        """Nothing to get ready; the log of an earlier bus is still there."""
-        self._is_open = True
+        """Take the log; that of an earlier bus is still there.
+
+        Raises:
+            LogBusy: a bus has it open.
+
+        """
+        with self._lock:
+            if self._is_open:
+                raise LogBusy(STORE, "in this process")
+            self._is_open = True
 
     def append(self, batch: Batch) -> None:
-        """Check the whole batch, then keep it."""
-        self._check(batch)
-        for message in batch.admitted:
-            self._messages.append(message)
-            if not message.envelope.id.startswith("@"):
-                self._by_command_id[message.envelope.id] = message.envelope.position
-        for outcome in batch.retired:
-            self._outcomes[outcome.position] = outcome
-            for change in outcome.changes:
-                state = AggregateState(change.name, change.id, change.expected_version + 1, change.body)
-                self._aggregates[change.name, change.id] = state
+        """Check the whole batch, then keep it.
+
+        Raises:
+            StoreFailed: the store is not open, or the batch does not continue the log.
+
+        """
+        with self._lock:
+            self._check(batch)
+            for message in batch.admitted:
+                self._messages.append(message)
+                if not message.envelope.id.startswith("@"):
+                    self._by_command_id[message.envelope.id] = message.envelope.position
+            for outcome in batch.retired:
+                self._outcomes[outcome.position] = outcome
+                for change in outcome.changes:
+                    state = AggregateState(change.name, change.id, change.expected_version + 1, change.body)
+                    self._aggregates[change.name, change.id] = state
 
     def load(self, name: str, aggregate_id: str) -> AggregateState:
         """An aggregate as last appended; version 0 when there is none."""
-        return self._aggregates.get((name, aggregate_id)) or AggregateState(name, aggregate_id, 0, None)
+        with self._lock:
+            return self._state(name, aggregate_id)
 
     def read(self, after: int, limit: int) -> Sequence[LogRecord]:
         """At most `limit` records behind position `after`."""
-        messages = islice(self._messages, after, after + limit)
-        return [LogRecord(message, self._outcomes.get(message.envelope.position)) for message in messages]
+        with self._lock:
+            return self._records(after, limit)
 
     def find(self, command_id: str) -> LogRecord | None:
         """The command accepted under this id, if any."""
-        position = self._by_command_id.get(command_id)
-        return None if position is None else self.read(position - 1, 1)[0]
+        with self._lock:
+            position = self._by_command_id.get(command_id)
+            return None if position is None else self._records(position - 1, 1)[0]
 
     def close(self) -> None:
         """Take no more; what is there can still be read."""
-        self._is_open = False
+        with self._lock:
+            self._is_open = False
+
+    # Under the lock.
+
+    def _state(self, name: str, aggregate_id: str) -> AggregateState:
+        return self._aggregates.get((name, aggregate_id)) or AggregateState(name, aggregate_id, 0, None)
+
+    def _records(self, after: int, limit: int) -> list[LogRecord]:
+        messages = islice(self._messages, after, after + limit)
+        return [LogRecord(message, self._outcomes.get(message.envelope.position)) for message in messages]
 
     def _check(self, batch: Batch) -> None:
         if not self._is_open:
             raise StoreFailed(STORE, "it is not open; open() it first")
-        for expected, message in enumerate(batch.admitted, self.last_position + 1):
-            if message.envelope.position != expected:
-                reason = f"position {message.envelope.position} does not continue the log; {expected} is next"
-                raise StoreFailed(STORE, reason)
-        last = self.last_position + len(batch.admitted)
+        self._check_admissions(batch.admitted)
+        self._check_retirements(batch.retired, self.last_position + len(batch.admitted))
+
+    def _check_admissions(self, admitted: Sequence[LoggedMessage]) -> None:
+        ids: set[str] = set()
+        for expected, message in enumerate(admitted, self.last_position + 1):
+            position, command_id = message.envelope.position, message.envelope.id
+            if position != expected:
+                raise StoreFailed(STORE, f"position {position} does not continue the log; {expected} is next")
+            if command_id in self._by_command_id or command_id in ids:
+                raise StoreFailed(STORE, f"id {command_id!r} of position {position} is in the log already")
+            ids.add(command_id)
+
+    def _check_retirements(self, retired: Sequence[LoggedOutcome], last_position: int) -> None:
+        positions: set[int] = set()
         versions: dict[tuple[str, str], int] = {}
-        for outcome in batch.retired:
-            if outcome.position > last or outcome.position in self._outcomes:
-                raise StoreFailed(STORE, f"position {outcome.position} retires twice, or was never admitted")
+        for outcome in retired:
+            if not 0 < outcome.position <= last_position:
+                raise StoreFailed(STORE, f"position {outcome.position} retires, but was never admitted")
+            if outcome.position in self._outcomes or outcome.position in positions:
+                raise StoreFailed(STORE, f"position {outcome.position} retires twice")
+            positions.add(outcome.position)
             for change in outcome.changes:
                 place = (change.name, change.id)
-                version = versions.get(place, self.load(*place).version)
+                version = versions.get(place, self._state(*place).version)
                 if change.expected_version != version:
-                    reason = f"{change.name} {change.id!r} is at version {version}, not {change.expected_version}"
-                    raise StoreFailed(STORE, reason)
+                    found = f"{change.name} {change.id!r} is at version {version}"
+                    raise StoreFailed(
+                        STORE, f"{found}, not {change.expected_version}, which position {outcome.position} saw"
+                    )
                 versions[place] = version + 1

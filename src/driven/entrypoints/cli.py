@@ -1,0 +1,85 @@
+"""The command line, `driven`: what was typed, what is shown, the exit code. It lives for one verb.
+
+::
+
+    0   what was asked for is there, and all is well
+    1   faults: an application that does not open, workers that do not start, a machine that keeps Driven from working
+    2   nothing could be found out: a wrong command line or configuration, no such application, an extra is missing
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+import driven
+from driven.errors import DrivenError, RegistrationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FINE: Final = 0
+FAULTY: Final = 1
+UNUSABLE: Final = 2
+INTERRUPTED: Final = 130
+"""As shells count: 128 and the number of SIGINT."""
+
+EXTRA: Final = ("rich", "tyro")
+"""What the extra `cli` brings."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what `arguments` say, by default those of this process; return the exit code."""
+    typed = sys.argv[1:] if arguments is None else list(arguments)
+    if typed == ["--version"]:
+        sys.stdout.write(f"driven {driven.__version__}\n")
+        return FINE
+    try:
+        return _run(typed)
+    except DrivenError as error:
+        return _failed(str(error), FAULTY if isinstance(error, RegistrationError) else UNUSABLE)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRA:
+            raise
+        return _failed("the command line needs more than the library: pip install driven-bus[cli]", UNUSABLE)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _nobody_reads()
+
+
+def _run(typed: list[str]) -> int:
+    _adapt_help()
+    from driven.entrypoints import showing, verbs  # noqa: PLC0415 - tyro and rich may be missing
+
+    verb = verbs.parse(typed)
+    report, page = verb.answer()
+    if verb.json:
+        # Bytes, as JSON is UTF-8 whatever the terminal is.
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    else:
+        showing.show(page)
+    sys.stdout.flush()
+    return FINE if report.is_ok else FAULTY
+
+
+def _adapt_help() -> None:
+    """Keep what tyro writes free of what only a terminal can show; it reads these variables when it is imported."""
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        os.environ.setdefault("PYTHON_TYRO_UTF8_BOXES", "False")
+    if os.environ.get("NO_COLOR"):
+        os.environ.setdefault("PYTHON_TYRO_ANSI_CODES", "False")
+
+
+def _failed(text: str, exit_code: int) -> int:
+    sys.stderr.write(f"driven: {text}\n")
+    return exit_code
+
+
+def _nobody_reads() -> int:
+    """End quietly when the reader of a pipe left, as `head` does; the interpreter must find nothing more to flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAULTY

@@ -1,0 +1,83 @@
+"""From ``module:app``, as it was typed, to an application: importing it, and saying well why that failed.
+
+Runs once, at the start of a command. The current folder is put on the import path, as whoever types
+``driven check shop:app`` stands in the folder that holds ``shop.py``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from driven.errors import DrivenError, RegistrationError
+from driven.service import registry
+from driven.service.application import Application
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class NoApplication(DrivenError):
+    """There is no application under the name that was typed; `reason` says why, where, and what there is instead."""
+
+    def __init__(self, reference: str, reason: str) -> None:
+        self.reference = reference
+        self.reason = reason
+        super().__init__(reason)
+
+
+def load_application(reference: str) -> Application:
+    """Import ``"package.module:attribute"``. What the module prints meanwhile goes to standard error.
+
+    Raises:
+        NoApplication: it cannot be imported, is not there, or is something else.
+
+    """
+    folder = str(Path.cwd())
+    if sys.path[:1] != [folder]:
+        sys.path.insert(0, folder)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return registry.resolve_application(reference)
+    except RegistrationError as error:
+        raise NoApplication(reference, _explained(reference, error)) from error
+    except SystemExit as error:
+        reason = (
+            f"importing {reference!r} ends the program (SystemExit: {error.code}); "
+            f'put what it runs under `if __name__ == "__main__":`'
+        )
+        raise NoApplication(reference, reason) from error
+
+
+def _explained(reference: str, error: RegistrationError) -> str:
+    module_name, _, attribute = reference.partition(":")
+    if attribute or module_name not in sys.modules:
+        lines = [error.faults[0]]
+    else:
+        lines = [f'{reference!r} names a module; give an application in it, as "package.module:attribute"']
+    if error.__cause__ is not None and (place := _place(error.__cause__.__traceback__)):
+        lines.append(f"raised at {place}")
+    if there := _applications(module_name):
+        lines.append(f"applications in {module_name}: {', '.join(there)}")
+    return "\n  ".join(lines)
+
+
+def _place(trace: TracebackType | None) -> str:
+    """Where in the user's code it was raised; empty when Python's import or we ourselves raised it."""
+    ours = (registry.__file__, importlib.__file__)
+    frames = [
+        frame
+        for frame in traceback.extract_tb(trace)
+        if frame.filename not in ours and not frame.filename.startswith("<frozen ")
+    ]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
+
+
+def _applications(module_name: str) -> list[str]:
+    module = sys.modules.get(module_name)
+    names = vars(module).items() if module else ()
+    return [f"{module_name}:{name}" for name, value in names if isinstance(value, Application)]

@@ -1,0 +1,89 @@
+"""Hazards against a model that looks at every pair of commands: who may start, and that everybody is told once (O4)."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driven.bus.hazards import UNKEYED, Footprint, Hazards
+
+FOOTPRINTS = st.one_of(st.none(), st.sampled_from(["a", "b", "c"]), st.just(UNKEYED))
+RETIREMENTS = st.integers(0, 4)
+
+
+def conflict(one: Footprint, other: Footprint) -> bool:
+    """Whether two commands may not overlap, straight from the law."""
+    if one is None or other is None:
+        return False
+    return one is UNKEYED or other is UNKEYED or one == other
+
+
+class EveryPair:
+    """The model: all unretired commands, compared pair by pair."""
+
+    def __init__(self) -> None:
+        self.unretired: dict[int, Footprint] = {}
+        self.last_position = 0
+
+    def admit(self, footprint: Footprint) -> int:
+        self.last_position += 1
+        self.unretired[self.last_position] = footprint
+        return self.last_position
+
+    def retire(self) -> tuple[int, Footprint]:
+        position = min(self.unretired)
+        return position, self.unretired.pop(position)
+
+    def may_start(self) -> set[int]:
+        return {
+            position
+            for position, footprint in self.unretired.items()
+            if not any(conflict(footprint, earlier) for at, earlier in self.unretired.items() if at < position)
+        }
+
+
+@given(st.lists(st.tuples(FOOTPRINTS, RETIREMENTS), max_size=40))
+def test_a_command_may_start_exactly_when_nothing_before_it_conflicts(steps: list[tuple[Footprint, int]]) -> None:
+    """O4, B4: what is free at every moment is what the comparison of all pairs says, and nobody is freed twice."""
+    hazards, model = Hazards(), EveryPair()
+    told: list[int] = []
+
+    def compare() -> None:
+        assert set(told) & set(model.unretired) == model.may_start()
+        assert len(told) == len(set(told))
+
+    for footprint, retirements in steps:
+        position = model.admit(footprint)
+        if hazards.admit(position, footprint):
+            told.append(position)
+        compare()
+        for _ in range(min(retirements, len(model.unretired))):
+            told.extend(hazards.retire(*model.retire()))
+            compare()
+    while model.unretired:
+        told.extend(hazards.retire(*model.retire()))
+        compare()
+    assert sorted(told) == list(range(1, model.last_position + 1))
+
+
+@given(st.lists(FOOTPRINTS, max_size=40))
+def test_those_freed_together_are_told_in_position_order(footprints: list[Footprint]) -> None:
+    """O6: the order in which commands are freed comes from positions, never from a dict of keys."""
+    hazards, model = Hazards(), EveryPair()
+    for footprint in footprints:
+        hazards.admit(model.admit(footprint), footprint)
+
+    while model.unretired:
+        freed = hazards.retire(*model.retire())
+        assert freed == sorted(freed)
+
+
+def test_a_stateful_command_without_a_key_waits_for_all_and_all_wait_for_it() -> None:
+    """O4, B4: a missing key never means a random lane."""
+    hazards = Hazards()
+
+    assert hazards.admit(1, "a")
+    assert not hazards.admit(2, UNKEYED)
+    assert not hazards.admit(3, "b")
+    assert hazards.retire(1, "a") == [2]
+    assert hazards.retire(2, UNKEYED) == [3]

@@ -1,0 +1,335 @@
+"""The scheduler against a model, over random lives of workers: nothing lost, nothing twice, nobody idle beside work.
+
+A worker here is a record in the test; commands have one of three costs, some stick to a worker by their key. The model
+knows where every job is, and what the laws allow to happen to it next.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from driven.bus.scheduler import CREDIT_NS, STICKY_KEYS, Job, Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SHORT, LONG, UNKNOWN = 0, 1, 2
+COST_NS = {SHORT: 50_000, LONG: 200_000_000}
+GROUPS = ("default", "pricing")
+KEYS = ("a", "b", "c")
+
+
+class Pool(RuleBasedStateMachine):
+    """Random additions, deaths, refusals and completions; the model is five dictionaries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scheduler = Scheduler()
+        self.last_position = 0
+        self.last_worker = 0
+        self.jobs: dict[int, Job] = {}
+        """Every job ever made."""
+        self.waiting: set[int] = set()
+        self.held: dict[int, list[int]] = {}
+        """Worker -> positions it was given, in the order in which it was."""
+        self.group_of: dict[int, str] = {}
+        self.full: set[int] = set()
+        """Workers that refused a job and have not finished one since."""
+        self.home: dict[tuple[str, str], int] = {}
+        """The first living worker that was given a key."""
+
+    @initialize()
+    def learn(self) -> None:
+        """D6: credit needs estimates; the third type stays unknown."""
+        for type_id, cost_ns in COST_NS.items():
+            self.scheduler.observe(type_id, cost_ns)
+
+    @rule(group=st.sampled_from(GROUPS))
+    def add_worker(self, group: str) -> None:
+        """A new incarnation."""
+        self.last_worker += 1
+        self.scheduler.add_worker(self.last_worker, group)
+        self.group_of[self.last_worker] = group
+        self.held[self.last_worker] = []
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def remove_worker(self, data: st.DataObject) -> None:
+        """D3, D8: exactly what it held comes back, oldest first; what was reserved for it goes on waiting."""
+        worker_id = data.draw(st.sampled_from(sorted(self.held)))
+
+        returned = [job.position for job in self.scheduler.remove_worker(worker_id)]
+
+        assert returned == sorted(self.held.pop(worker_id))
+        del self.group_of[worker_id]
+        self.full.discard(worker_id)
+        self.home = {key: home for key, home in self.home.items() if home != worker_id}
+        for position in returned:
+            self.scheduler.enqueue(self.jobs[position])
+            self.waiting.add(position)
+
+    @rule(
+        type_ids=st.lists(st.sampled_from([SHORT, LONG, UNKNOWN]), min_size=1, max_size=30),
+        group=st.sampled_from(GROUPS),
+        sticky_key=st.none() | st.sampled_from(KEYS),
+    )
+    def enqueue(self, type_ids: list[int], group: str, sticky_key: str | None) -> None:
+        """Commands that may start."""
+        for type_id in type_ids:
+            self.last_position += 1
+            job = self.jobs[self.last_position] = Job(self.last_position, type_id, group, sticky_key)
+            self.scheduler.enqueue(job)
+            self.waiting.add(job.position)
+
+    @rule(have_no_room=st.sets(st.integers(1, 6)))
+    def assign(self, have_no_room: set[int]) -> None:
+        """Everything that is given out may be given out; afterwards nobody is idle who could work."""
+        refused: set[int] = set()
+        for job, worker_id in self.scheduler.assign():
+            assert worker_id not in refused, "asked again, although it has no room"
+            self.check_may_be_given(job, worker_id)
+            if worker_id in have_no_room:
+                self.full.add(worker_id)
+                refused.add(worker_id)
+                self.scheduler.refuse(job, worker_id)
+            else:
+                self.waiting.remove(job.position)
+                self.held[worker_id].append(job.position)
+        for worker_id in set(self.held) - refused:
+            assert not (self.has_credit(worker_id) and list(self.open_to(worker_id))), "idle beside work (D3, D5)"
+
+    def check_may_be_given(self, job: Job, worker_id: int) -> None:
+        """D6, W4: it waits, it fits, and it is the oldest of what this worker may take."""
+        assert job.position in self.waiting
+        assert self.group_of[worker_id] == job.group
+        assert self.has_credit(worker_id)
+        if job.sticky_key is not None:
+            assert self.home.setdefault((job.group, job.sticky_key), worker_id) == worker_id, "left its worker"
+        assert job.position == min(self.open_to(worker_id))
+
+    @precondition(lambda self: any(self.held.values()))
+    @rule(data=st.data())
+    def complete(self, data: st.DataObject) -> None:
+        """The oldest that a worker holds is done."""
+        worker_id = data.draw(st.sampled_from([one for one, held in sorted(self.held.items()) if held]))
+        position = self.held[worker_id].pop(0)
+        type_id = self.jobs[position].type_id
+        self.scheduler.complete(worker_id, position, COST_NS.get(type_id, CREDIT_NS))
+        self.full.discard(worker_id)
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        """D8: whatever was not given out still waits."""
+        assert self.scheduler.waiting == len(self.waiting)
+
+    def has_credit(self, worker_id: int) -> bool:
+        """Nothing in hand; or room, and less than a credit of estimated time in hand."""
+        held = self.held[worker_id]
+        costs_ns = (COST_NS.get(self.jobs[position].type_id, CREDIT_NS) for position in held)
+        return not held or (worker_id not in self.full and sum(costs_ns) < CREDIT_NS)
+
+    def open_to(self, worker_id: int) -> Iterable[int]:
+        """Positions that this worker may take."""
+        group = self.group_of[worker_id]
+        for position in self.waiting:
+            job = self.jobs[position]
+            home = self.home.get((group, job.sticky_key)) if job.sticky_key else None
+            if job.group == group and home in (None, worker_id):
+                yield position
+
+
+Pool.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
+TestPool = Pool.TestCase
+
+
+def scheduler_with(workers: int, costs_ns: dict[int, int]) -> Scheduler:
+    """Workers 1, 2, … of the default group, and what commands of each type are known to cost."""
+    scheduler = Scheduler()
+    for worker_id in range(1, workers + 1):
+        scheduler.add_worker(worker_id, "default")
+    for type_id, cost_ns in costs_ns.items():
+        scheduler.observe(type_id, cost_ns)
+    return scheduler
+
+
+def enqueue(scheduler: Scheduler, positions: Iterable[int], type_id: int = SHORT, sticky_key: str | None = None) -> None:
+    """Jobs of one type, in the order given."""
+    for position in positions:
+        scheduler.enqueue(Job(position, type_id, "default", sticky_key))
+
+
+def assigned(scheduler: Scheduler) -> dict[int, list[int]]:
+    """What each worker is given now."""
+    given: dict[int, list[int]] = {}
+    for job, worker_id in scheduler.assign():
+        given.setdefault(worker_id, []).append(job.position)
+    return given
+
+
+def test_a_worker_with_short_commands_gets_as_many_as_last_for_its_credit() -> None:
+    """Credit is time: 50 µs each, so that a worker never starves between two looks of the bus."""
+    scheduler = scheduler_with(1, COST_NS)
+    enqueue(scheduler, range(1, 101))
+
+    given = assigned(scheduler)
+
+    assert given == {1: list(range(1, CREDIT_NS // COST_NS[SHORT] + 1))}
+
+
+def test_nothing_waits_behind_a_long_command() -> None:
+    """Credit is time: a worker with a 200 ms command has that one alone."""
+    scheduler = scheduler_with(2, COST_NS)
+    enqueue(scheduler, range(1, 11), LONG)
+
+    assert assigned(scheduler) == {1: [1], 2: [2]}
+    scheduler.complete(2, 2, COST_NS[LONG])
+    assert assigned(scheduler) == {2: [3]}
+
+
+def test_a_command_of_unknown_cost_is_given_alone() -> None:
+    """Credit is time: nothing is put behind what may take for ever."""
+    scheduler = scheduler_with(1, {})
+    enqueue(scheduler, [1, 2], UNKNOWN)
+
+    assert assigned(scheduler) == {1: [1]}
+
+
+def test_the_oldest_position_goes_first_in_whatever_order_jobs_were_freed() -> None:
+    """D6: retirement waits for the oldest, and nothing is pushed back to the tail."""
+    scheduler = scheduler_with(1, {SHORT: CREDIT_NS})
+    enqueue(scheduler, [5, 3, 9, 1])
+
+    started = []
+    while given := assigned(scheduler):
+        (position,) = given[1]
+        started.append(position)
+        scheduler.complete(1, position, CREDIT_NS)
+
+    assert started == [1, 3, 5, 9]
+
+
+def test_a_refused_job_keeps_its_place() -> None:
+    """D6, F4: a full ring sends the job back to where it came from, and the bus asks again later."""
+    scheduler = scheduler_with(1, COST_NS)
+    enqueue(scheduler, [1, 2, 3])
+
+    offers = []
+    for job, worker_id in scheduler.assign():
+        offers.append(job.position)
+        if job.position == 2:
+            scheduler.refuse(job, worker_id)
+
+    assert offers == [1, 2]
+    scheduler.complete(1, 1, COST_NS[SHORT])
+    assert assigned(scheduler) == {1: [2, 3]}
+
+
+def test_a_worker_that_holds_nothing_is_asked_again_after_it_refused() -> None:
+    """D5: it has nothing to finish that would tell that there is room, so refusing must not be for ever."""
+    scheduler = scheduler_with(1, COST_NS)
+    enqueue(scheduler, [1])
+    for job, worker_id in scheduler.assign():
+        scheduler.refuse(job, worker_id)
+
+    assert assigned(scheduler) == {1: [1]}
+
+
+def test_jobs_wait_for_a_group_that_has_no_workers_yet() -> None:
+    """D3, D5: nothing is lost while there is nobody, and all of it goes out when somebody comes."""
+    scheduler = scheduler_with(0, COST_NS)
+    enqueue(scheduler, [1, 2])
+
+    assert assigned(scheduler) == {}
+    assert not scheduler.has_workers("default")
+    scheduler.add_worker(7, "default")
+    assert scheduler.has_workers("default")
+    assert assigned(scheduler) == {7: [1, 2]}
+
+
+def test_a_key_sticks_to_one_worker_also_when_its_jobs_came_before_the_workers() -> None:
+    """W1: sticky means same key, same worker, whatever came first."""
+    scheduler = scheduler_with(0, {SHORT: CREDIT_NS})
+    enqueue(scheduler, [1, 2, 3], sticky_key="a")
+    enqueue(scheduler, [4, 5], sticky_key="b")
+    scheduler.add_worker(1, "default")
+    scheduler.add_worker(2, "default")
+
+    ran: dict[int, list[int]] = {1: [], 2: []}
+    while given := assigned(scheduler):
+        for worker_id, positions in given.items():
+            ran[worker_id] += positions
+            for position in positions:
+                scheduler.complete(worker_id, position, CREDIT_NS)
+
+    assert ran == {1: [1, 2, 3], 2: [4, 5]}
+
+
+def test_a_new_key_goes_to_a_worker_with_credit_though_another_holds_less() -> None:
+    """D5: a ring may be full of few but large commands; a key that has no worker yet does not wait for that one."""
+    scheduler = scheduler_with(2, COST_NS)
+    enqueue(scheduler, [1, 2, 3])
+    for job, worker_id in scheduler.assign():
+        if job.position == 3 and worker_id == 1:
+            scheduler.refuse(job, worker_id)
+    enqueue(scheduler, [4], sticky_key="a")
+
+    assert assigned(scheduler) == {2: [4]}
+
+
+def test_a_key_finds_another_worker_when_its_own_has_died() -> None:
+    """W3, D7: what waited for the dead one goes elsewhere, in order."""
+    scheduler = scheduler_with(2, {SHORT: CREDIT_NS})
+    enqueue(scheduler, [1, 2, 3], sticky_key="a")
+    assert assigned(scheduler) == {1: [1]}
+
+    for job in scheduler.remove_worker(1):
+        scheduler.enqueue(job)
+
+    assert assigned(scheduler) == {2: [1]}
+    scheduler.complete(2, 1, CREDIT_NS)
+    assert assigned(scheduler) == {2: [2]}
+
+
+def test_the_memory_of_keys_is_bounded() -> None:
+    """P13: a stream of new keys does not grow the scheduler without end; the oldest key is forgotten."""
+    scheduler = scheduler_with(1, {SHORT: 0})
+    for position in range(1, STICKY_KEYS + 101):
+        enqueue(scheduler, [position], sticky_key=str(position))
+        for job, worker_id in scheduler.assign():
+            scheduler.complete(worker_id, job.position, 0)
+    enqueue(scheduler, [0], UNKNOWN)
+    assert assigned(scheduler) == {1: [0]}
+    scheduler.add_worker(2, "default")
+    enqueue(scheduler, [1], sticky_key="1")
+    enqueue(scheduler, [2], sticky_key=str(STICKY_KEYS + 100))
+
+    assert assigned(scheduler) == {2: [1]}, "the forgotten key may move, the remembered one waits for its worker"
+
+
+def test_what_a_type_costs_is_learnt_and_decides_whether_workers_pay_off() -> None:
+    """Placement.AUTO: a moving average, against the cost of handing over."""
+    scheduler = scheduler_with(0, {})
+
+    assert not scheduler.pays_off(SHORT)
+    scheduler.observe(SHORT, 1_000_000)
+    assert scheduler.pays_off(SHORT)
+    for _ in range(30):
+        scheduler.observe(SHORT, 1_000)
+    assert not scheduler.pays_off(SHORT)
+
+
+def test_workers_that_are_unknown_or_gone_do_no_harm() -> None:
+    """W4: news of a worker that was removed is ignored."""
+    scheduler = scheduler_with(1, COST_NS)
+    enqueue(scheduler, [1])
+    assigned(scheduler)
+    scheduler.remove_worker(1)
+
+    scheduler.complete(1, 1, COST_NS[SHORT])
+
+    assert scheduler.remove_worker(1) == []
+    assert scheduler.waiting == 0

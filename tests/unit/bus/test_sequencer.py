@@ -1,0 +1,79 @@
+"""The sequencer: positions without a gap, a queue in position order, and envelopes that tell cause and root (O1, O3)."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driven.bus.sequencer import Entry, Root, Sequencer
+from driven.service.intake import Draft
+
+DRAFT = Draft(0, b"", None)
+
+
+def admit(sequencer: Sequencer, root: Root, cause: Entry | None) -> Entry:
+    """A message that says nothing but where it comes from."""
+    return sequencer.admit(
+        type_id=0, body=b"", root=root, cause=cause, key=None, command_id=None, recorded_at_ns=0, trace=""
+    )
+
+
+@given(last_position=st.integers(0, 10), steps=st.lists(st.sampled_from(["root", "caused", "retire"]), max_size=60))
+def test_positions_continue_the_log_and_leave_in_the_order_in_which_they_came(
+    last_position: int, steps: list[str]
+) -> None:
+    """O1, O2, O3: gapless from the end of the log, first in first out, whatever is caused joins at the tail."""
+    sequencer = Sequencer(last_position)
+    admitted: list[int] = []
+    retired: list[int] = []
+    latest: Entry | None = None
+
+    for step in steps:
+        if step == "retire":
+            head = sequencer.head
+            if head is not None:
+                retired.append(sequencer.retire().position)
+                assert retired[-1] == head.position
+                assert sequencer.find(head.position) is None
+        else:
+            cause = latest if step == "caused" else None
+            latest = admit(sequencer, cause.root if cause else Root(DRAFT), cause)
+            admitted.append(latest.position)
+            assert sequencer.find(latest.position) is latest
+
+    assert admitted == list(range(last_position + 1, last_position + 1 + len(admitted)))
+    assert retired == admitted[: len(retired)]
+    assert len(sequencer) == len(admitted) - len(retired)
+    assert sequencer.retired == len(retired)
+    assert sequencer.last_position == last_position + len(admitted)
+
+
+def test_an_envelope_tells_the_cause_the_root_and_the_distance() -> None:
+    """O3, F5: position of the cause, position of the root, and the number of causes in between."""
+    sequencer = Sequencer(0)
+    other = admit(sequencer, Root(DRAFT), None).envelope
+    first = admit(sequencer, root := Root(DRAFT), None)
+    second = admit(sequencer, root, first)
+    third = admit(sequencer, root, second)
+
+    facts = [(one.correlation, one.causation, one.hop) for one in (first.envelope, second.envelope, third.envelope)]
+
+    assert facts == [(2, 0, 0), (2, 2, 1), (2, 3, 2)]
+    assert (other.correlation, other.causation, other.hop) == (1, 0, 0)
+    assert other.id == "@1"
+
+
+def test_a_root_is_open_until_all_that_it_caused_has_retired() -> None:
+    """X1: settled means that nothing of the root is left in the queue."""
+    sequencer = Sequencer(0)
+    first = admit(sequencer, root := Root(DRAFT), None)
+    admit(sequencer, root, first)
+    admit(sequencer, root, first)
+
+    open_after = []
+    while len(sequencer):
+        sequencer.retire()
+        open_after.append(root.open)
+
+    assert open_after == [2, 1, 0]
+    assert root.descendants == 2

@@ -1,0 +1,78 @@
+"""The working state against a model: what retired last is what is read, whether or not it is in the store yet (O5)."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driven.adapters.stores.memory import MemoryStore
+from driven.bus.working_state import WorkingState
+from driven.service.event_store import Batch, LoggedMessage, LoggedOutcome, MessageKind, Status
+from driven.domain.messages import Envelope
+from driven.wire import AggregateState, Change, Read
+
+IDS = st.sampled_from(["a", "b", "c"])
+
+
+def change(aggregate_id: str, expected_version: int) -> Change:
+    """The next body of an account; it says which version it is."""
+    return Change("Account", aggregate_id, expected_version, f"{aggregate_id}{expected_version + 1}".encode())
+
+
+def append(store: MemoryStore, changes: list[Change]) -> None:
+    """One message that retires with these changes."""
+    position = store.last_position + 1
+    message = LoggedMessage(Envelope(position, f"@{position}", position, 0, 0, None, 0), MessageKind.COMMAND, "n", 1, b"")
+    store.append(Batch([message], [LoggedOutcome(position, Status.SUCCEEDED, 1, tuple(changes))]))
+
+
+@given(st.lists(st.one_of(IDS.map(lambda one: ("change", one)), st.just(("append", ""))), max_size=30))
+def test_what_retired_last_is_read_however_far_behind_the_store_is(steps: list[tuple[str, str]]) -> None:
+    """O5, U2: batches reach the store later and in order; a read in between sees every retirement, none twice."""
+    store = MemoryStore()
+    store.open()
+    state = WorkingState(store)
+    versions = dict.fromkeys("abc", 0)
+    batch: list[Change] = []
+
+    for kind, aggregate_id in steps:
+        if kind == "change":
+            batch.append(change(aggregate_id, versions[aggregate_id]))
+            state.apply(batch[-1:])
+            versions[aggregate_id] += 1
+        else:
+            under_way, batch = batch, []
+            append(store, under_way)
+            state.appended(under_way)
+        for one, version in versions.items():
+            body = f"{one}{version}".encode() if version else None
+            assert state.load("Account", one) == AggregateState("Account", one, version, body)
+            assert state.first_stale([Read("Account", one, version)]) is None
+            assert state.first_stale([Read("Account", one, version + 1)]) == Read("Account", one, version + 1)
+
+
+def test_nothing_is_kept_of_what_is_in_the_store() -> None:
+    """P13: the overlay holds the batch that is on its way, and not the whole of the state."""
+    store = MemoryStore()
+    store.open()
+    state = WorkingState(store)
+    changes = [change("a", 0), change("a", 1), change("b", 0)]
+    state.apply(changes)
+
+    append(store, changes)
+    state.appended(changes)
+    append(store, [change("a", 2)])
+
+    assert state.load("Account", "a").version == 3, "what the store holds shows, so nothing lies over it"
+
+
+def test_the_first_stale_read_is_named() -> None:
+    """O5: whoever decides what to do about it needs to know which one."""
+    store = MemoryStore()
+    store.open()
+    state = WorkingState(store)
+    state.apply([change("a", 0), change("b", 0)])
+
+    reads = [Read("Account", "a", 1), Read("Account", "b", 0), Read("Account", "c", 4)]
+
+    assert state.first_stale(reads) == reads[1]
