@@ -202,7 +202,7 @@ def _fork(_: Do) -> Done:
     pid = os.fork()
     if pid:
         os.waitpid(pid, 0)
-    return Done("forked")
+    return Done(str(os.getpid()))
 
 
 def _tell_environment(command: Do) -> Done:

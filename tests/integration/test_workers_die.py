@@ -94,6 +94,17 @@ async def test_what_waited_behind_the_command_that_died_is_not_blamed(tmp_path: 
         assert outstanding == {(position, 1) for position in (running, *waiting)}
 
 
+async def test_what_a_worker_started_dies_with_it_however_it_dies(tmp_path: Path) -> None:
+    """P4: the worker alone is killed, from outside."""
+    async with watched_lane() as lane:
+        lane.send(Do("start child", str(tmp_path / "child")))
+        await lane.until_there(tmp_path / "child")
+        os.kill(lane.pid(), signal.SIGKILL)
+        await one_death(lane)
+
+        assert not is_running(int((tmp_path / "child").read_text("ascii")))
+
+
 async def test_nobody_is_blamed_for_the_death_of_an_idle_worker() -> None:
     """W3: and its replacement has another id."""
     async with watched_lane() as lane:

@@ -38,11 +38,11 @@ class Entrance:
             BusFull: there was no room in time.
 
         """
-        if self._has_room() and not self._waiting and not self._promised:
+        never_waits = wait_s is not None and wait_s <= 0
+        is_anybody_before = self._waiting or self._promised  # who is promised a place is still on his way to it
+        if self._has_room() and (never_waits or not is_anybody_before):
             return
-        if wait_s is not None and wait_s <= 0:
-            if self._has_room():  # whoever is promised a place has it, and who never waits does not stand in line
-                return
+        if never_waits:
             raise BusFull(self._inside(), self._capacity)
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)

@@ -21,7 +21,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from driven.errors import RingBroken, SegmentUnavailable
-from driven.ring.layout import RECORD_ALIGNMENT_BYTES, RECORD_HEADER_BYTES
+from driven.ring.layout import LARGEST_BODY_SHARE, RECORD_ALIGNMENT_BYTES, RECORD_HEADER_BYTES
 from driven.service.execution import failure_of
 from driven.wire import (
     Completion,
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from driven.bus.lane import LaneListener
-    from driven.pool.process_worker import ProcessWorker
+    from driven.pool.process_worker import Verdict
+    from driven.ring.channel import Channel
     from driven.wire import AggregateState, Failure, Hello, Submission, Unfit
 
 T = TypeVar("T")
@@ -79,20 +80,33 @@ class Link:
         "_on_hello",
         "_outbox",
         "_room_bytes",
+        "_timeouts_s",
         "is_open",
         "is_ready",
         "is_trusted",
         "unfit",
-        "worker",
         "worker_id",
     )
 
     def __init__(
-        self, worker: ProcessWorker, ring_bytes: int, listener: LaneListener, on_hello: Callable[[Link, Hello], None]
+        self,
+        worker_id: int,
+        channel: Channel,
+        timeouts_s: dict[_Command, float],
+        listener: LaneListener,
+        on_hello: Callable[[Link, Hello], None],
     ) -> None:
-        """`on_hello` is called when the worker says that it is ready; it sets `is_ready` and `is_open`."""
-        self.worker: Final = worker
-        self.worker_id: Final = worker.worker_id
+        """Nothing was sent yet.
+
+        Args:
+            worker_id: one incarnation of a worker.
+            channel: the bus's end; whoever made it closes it.
+            timeouts_s: kept up to date with what is in flight and may take so many seconds, for whoever watches.
+            listener: told what the worker says about commands.
+            on_hello: called when it says that it is ready; sets `is_ready` and `is_open`.
+
+        """
+        self.worker_id: Final = worker_id
         self.is_ready = False
         """Whether it has said HELLO, and the listener was told."""
         self.is_open = False
@@ -101,23 +115,19 @@ class Link:
         """Whether what it sends is still listened to."""
         self.unfit: Unfit | None = None
         """Why it says that it cannot work."""
-        self._channel: Final = worker.channel
+        self._channel: Final = channel
+        self._timeouts_s: Final = timeouts_s
         self._listener: Final = listener
         self._on_hello: Final = on_hello
         self._in_flight: Final[dict[_Command, int]] = {}
         self._in_flight_bytes = 0
-        self._room_bytes: Final = ring_bytes // 2
+        self._room_bytes: Final = channel.largest_body_bytes * LARGEST_BODY_SHARE // 2
         self._outbox: Final[deque[tuple[int, bytes]]] = deque()
 
     @property
     def is_expecting(self) -> bool:
         """Whether something should come from it, or is still to be sent to it."""
         return bool(self._in_flight or self._outbox or not self.is_ready)
-
-    @property
-    def is_leaving(self) -> bool:
-        """Whether it takes no more commands, because it goes or because it must."""
-        return not self.is_trusted or self.worker.verdict is not None or (self.is_ready and not self.is_open)
 
     # To the worker.
 
@@ -140,7 +150,7 @@ class Link:
         in_flight[command] = size
         self._in_flight_bytes += size
         if timeout_s is not None:
-            self.worker.timeouts_s[command] = timeout_s
+            self._timeouts_s[command] = timeout_s
         return True
 
     def reply(self, state: AggregateState) -> None:
@@ -177,7 +187,7 @@ class Link:
 
         """
         channel, receive, in_flight = self._channel, self._channel.receive, self._in_flight
-        timeouts_s, completed, worker_id = self.worker.timeouts_s, self._listener.completed, self.worker_id
+        timeouts_s, completed, worker_id = self._timeouts_s, self._listener.completed, self.worker_id
         is_told = False
         channel.begin_drain()
         while True:
@@ -223,7 +233,7 @@ class Link:
         if command is None:
             _refuse("its worker answers, and was sent nothing")
         self._in_flight_bytes -= self._in_flight.pop(command)
-        self.worker.timeouts_s.pop(command, None)
+        self._timeouts_s.pop(command, None)
         self._listener.completed(self.worker_id, Completion(*command, 0, Failed(failure)))
 
     # Blame.
@@ -237,15 +247,14 @@ class Link:
         oldest = self._oldest
         return oldest if isinstance(error, Nonsense) else self._running() or oldest
 
-    def blamed(self) -> _Command | None:
+    def blamed(self, verdict: Verdict | None) -> _Command | None:
         """Whose fault its death is, after the last drain: the command that ran, if it was not finished (W3).
 
         When the pool ended the worker, that was for a reason, and the reason names the command or none.
         """
-        verdict = self.worker.verdict
-        if verdict is not None:
-            return verdict.blamed if verdict.blamed in self._in_flight else None
-        return self._running()
+        if verdict is None:
+            return self._running()
+        return verdict.blamed if verdict.blamed in self._in_flight else None
 
     def _running(self) -> _Command | None:
         """What its status words say that it runs, unless that was answered."""

@@ -77,6 +77,7 @@ class WorkerLane:
         self._reference: Final = reference
         self._log_id: Final = log_id
         self._fingerprint: Final = fingerprint
+        self._workers: Final[dict[int, ProcessWorker]] = {}
         self._links: Final[dict[int, Link]] = {}
         self._failed_starts: Final[Counter[str]] = Counter()
         self._tick: asyncio.TimerHandle | None = None
@@ -160,16 +161,16 @@ class WorkerLane:
     def vitals(self) -> tuple[Vitals, ...]:
         """A look at every worker."""
         return tuple(
-            vitals_of(worker.worker_id, worker.pid, worker.group, worker.channel.status, is_leaving=link.is_leaving)
-            for link in self._links.values()
-            for worker in (link.worker,)
+            vitals_of(number, worker.pid, worker.group, worker.channel.status, is_leaving=self._is_leaving(number))
+            for number, worker in self._workers.items()
         )
 
     # What the pool calls, on the bus thread.
 
     def worker_started(self, worker: ProcessWorker) -> None:
         """There is a process; it will say HELLO, or die."""
-        link = self._links[worker.worker_id] = Link(worker, self._settings.ring_bytes, self._listener, self._on_hello)
+        link = Link(worker.worker_id, worker.channel, worker.timeouts_s, self._listener, self._on_hello)
+        self._workers[worker.worker_id], self._links[worker.worker_id] = worker, link
         if self._is_stopping:
             self._dismiss(link)
             return
@@ -185,11 +186,12 @@ class WorkerLane:
     def worker_ended(self, worker: ProcessWorker, cause: Failure) -> None:
         """Tell what it had finished, then whose fault its end was; then have another."""
         link = self._links.pop(worker.worker_id)
+        del self._workers[worker.worker_id]
         self._loop.remove_reader(worker.channel.doorbell_fileno())
         self._drain(link)
         if link.unfit is not None:
             cause = Failure(WORKER_DIED, link.unfit.reason, link.unfit.traceback)
-        blamed = link.blamed()
+        blamed = link.blamed(worker.verdict)
         if link.is_ready:
             self._listener.worker_gone(link.worker_id, blamed, cause)
             self._listener.turn_wanted()
@@ -201,6 +203,9 @@ class WorkerLane:
             logger.warning("Worker %d (process %d) is gone, %s: %s.", link.worker_id, worker.pid, whose, cause.message)
             self._pool.start_worker(worker.group)
         else:
+            # What it says that it cannot do, the next one cannot either.
+            if link.unfit is not None and self._fail_to_start(_with_traceback(cause)):
+                return
             self._retry_start(worker.group, _with_traceback(cause))
 
     def pool_broken(self, error: InfrastructureError) -> None:
@@ -237,12 +242,12 @@ class WorkerLane:
             return
         if hello.fingerprint != self._fingerprint:
             link.unfit = Unfit(self._difference(hello))
-            if self._pool is not None:
-                self._pool.condemn(link.worker, Verdict(link.unfit.reason))
+            self._condemn(link, Verdict(link.unfit.reason))
             return
+        group = self._workers[link.worker_id].group
         link.is_ready = link.is_open = True
-        self._failed_starts[link.worker.group] = 0
-        self._listener.worker_ready(link.worker_id, link.worker.group)
+        self._failed_starts[group] = 0
+        self._listener.worker_ready(link.worker_id, group)
         self._note_readiness()
 
     def _note_readiness(self) -> None:
@@ -258,8 +263,8 @@ class WorkerLane:
         return True
 
     def _retry_start(self, group: str, reason: str) -> None:
-        """A worker did not get ready: at first that ends the lane's start, later it is tried again, and again."""
-        if self._is_stopping or self._pool is None or self._fail_to_start(reason):
+        """A worker did not get ready: try again, but not for ever."""
+        if self._is_stopping or self._pool is None:
             return
         self._failed_starts[group] += 1
         failures = self._failed_starts[group]
@@ -268,8 +273,9 @@ class WorkerLane:
             self._pool.start_worker(group, BACKOFF_S * 2 ** (failures - 1))
             return
         told = f"{failures} workers of group {group!r} in a row did not get ready; the last one: {reason}"
-        self._listener.lane_failed(WorkersUnavailable(told))
-        self._listener.turn_wanted()
+        if not self._fail_to_start(told):
+            self._listener.lane_failed(WorkersUnavailable(told))
+            self._listener.turn_wanted()
 
     def _difference(self, hello: Hello) -> str:
         """What is known about how the code of a worker differs from ours."""
@@ -312,11 +318,9 @@ class WorkerLane:
 
     def _quarantine(self, link: Link, error: RingBroken) -> None:
         """Listen no more to a worker that writes what it must not, and replace it; say who is to blame."""
-        logger.error("Worker %d (process %d) cannot be trusted: %s.", link.worker_id, link.worker.pid, error.reason)
+        logger.error("Worker %d cannot be trusted: %s.", link.worker_id, error.reason)
         link.is_trusted = link.is_open = False
-        self._loop.remove_reader(link.worker.channel.doorbell_fileno())
-        if self._pool is not None:
-            self._pool.condemn(link.worker, Verdict(error.reason, link.suspect(error)))
+        self._condemn(link, Verdict(error.reason, link.suspect(error)))
 
     def _fail(self, worker_id: int, submission: Submission, error: SegmentUnavailable) -> None:
         """A command that there is no memory to send fails; said after `send` has returned."""
@@ -332,8 +336,20 @@ class WorkerLane:
                 link.stop()
             except RingBroken as error:
                 self._quarantine(link, error)
-        elif self._pool is not None:
-            self._pool.condemn(link.worker, STOPPED)
+        else:
+            self._condemn(link, STOPPED)
+
+    def _condemn(self, link: Link, verdict: Verdict) -> None:
+        worker = self._workers.get(link.worker_id)
+        if worker is not None and self._pool is not None:  # else it is dead already, and heard for the last time
+            self._loop.remove_reader(worker.channel.doorbell_fileno())
+            self._pool.condemn(worker, verdict)
+
+    def _is_leaving(self, worker_id: int) -> bool:
+        """Whether a worker takes no more commands, because it goes or because it must."""
+        link = self._links[worker_id]
+        is_shut = link.is_ready and not link.is_open
+        return is_shut or not link.is_trusted or self._workers[worker_id].verdict is not None
 
 
 def _with_traceback(cause: Failure) -> str:

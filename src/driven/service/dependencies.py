@@ -48,8 +48,9 @@ class DependencyGraph:
     """Everything that is bound."""
 
     def __init__(self, nodes: Mapping[Key, Node]) -> None:
-        """`nodes` has an entry for everything that can be injected."""
+        """`nodes` has an entry for everything that can be injected; one for ``Store[T]`` is one for any ``Store[...]``."""
         self._nodes: Final = nodes
+        self._generic: Final = {_origin(key): node for key, node in nodes.items() if _is_open(key.hint)}
 
     def faults(self, wanted: Key, lifetime: Lifetime) -> list[str]:
         """Everything in the way of injecting `wanted` into something that lives for `lifetime`, with the way to it."""
@@ -84,12 +85,7 @@ class DependencyGraph:
         return reached
 
     def _node(self, key: Key) -> Node | None:
-        """How `key` is made; what is bound for ``Store[T]`` makes any ``Store[...]``."""
-        node = self._nodes.get(key)
-        origin = typing.get_origin(key.hint)
-        if node is None and origin is not None:
-            node = self._nodes.get(key._replace(hint=origin))
-        return node
+        return self._nodes.get(key) or self._generic.get(_origin(key))
 
     def _walk(self, wanted: Key, lifetime: Lifetime, path: tuple[Key, ...]) -> Iterator[str]:
         way = (*path, wanted)
@@ -108,6 +104,10 @@ class DependencyGraph:
             return
         for needed in node.needs:
             yield from self._walk(needed, lives, way)
+
+
+def _origin(key: Key) -> Key:
+    return Key(typing.get_origin(key.hint) or key.hint, key.component)
 
 
 def _is_open(hint: Any) -> bool:  # noqa: ANN401 - any type annotation

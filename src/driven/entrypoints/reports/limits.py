@@ -93,16 +93,16 @@ def _locked_memory() -> Finding:
 
 def _memory(machine: Machine, workers: int) -> Finding:
     found = cgroup_limit(machine.root, "memory", v1_file="memory.limit_in_bytes", v2_file="memory.max")
-    physical_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    usable_bytes = min(found.value, physical_bytes) if found else physical_bytes
+    physical_bytes = _physical_bytes()
     needed_bytes = (workers + 1) * BYTES_PER_PROCESS
-    is_short = usable_bytes < needed_bytes
+    usable = [limit for limit in (found.value if found else None, physical_bytes) if limit is not None]
+    is_short = min(usable, default=needed_bytes) < needed_bytes
     by_cgroup = f"{size(found.value)} by {found.file}" if found else "no limit by the cgroup"
     return Finding(
         topic="limits",
         name="memory",
         verdict="note" if is_short else "ok",
-        summary=f"{by_cgroup}; the machine has {size(physical_bytes)}",
+        summary=f"{by_cgroup}; the machine has {'an unknown size' if physical_bytes is None else size(physical_bytes)}",
         remedy=f"{counted(workers, 'worker')} may not fit; start fewer with [workers] count, or allow more memory"
         if is_short
         else "",
@@ -112,6 +112,13 @@ def _memory(machine: Machine, workers: int) -> Finding:
             "needed_bytes": needed_bytes,
         },
     )
+
+
+def _physical_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError):  # not every system has these names
+        return None
 
 
 def _soft_limit(kind: int) -> int | None:

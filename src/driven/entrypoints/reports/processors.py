@@ -42,6 +42,7 @@ def _not_counted(error: SettingsError) -> Finding:
         verdict="problem",
         summary="cannot be counted: " + "; ".join(error.faults),
         remedy="correct the environment; a bus does not open in it",
+        facts={"count": None, "source": None, "detail": None},
     )
 
 

@@ -35,12 +35,12 @@ def _folder(machine: Machine, workers: int) -> Finding:
     try:
         space = os.statvfs(folder)
     except OSError as error:
-        return _no_folder(f"cannot be used ({error.strerror}); rings lie in memory files instead", needed_bytes)
+        return _no_folder(f"cannot be used ({error.strerror}); rings get their memory without it", needed_bytes)
     size_bytes, free_bytes = space.f_blocks * space.f_frsize, space.f_bavail * space.f_frsize
     is_writable = os.access(folder, os.W_OK)
     fault = remedy = ""
     if not is_writable:
-        fault, remedy = "; it is not writable, and rings lie in memory files instead", "mount it writable, if you can"
+        fault, remedy = "; it is not writable, and rings get their memory without it", "mount it writable, if you can"
     elif free_bytes < needed_bytes:
         fault = f"; the rings of {counted(workers, 'worker')} take {size(needed_bytes)}, the rest lie in memory files"
         remedy = "give the container a larger one (docker run --shm-size), or lower [workers] ring_bytes"

@@ -1,0 +1,165 @@
+"""The entrance of a bus: a bounded number of messages inside, and nobody but who comes from outside held back (F4)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from both_loops import on_both_loops, until
+
+from driven import (
+    Application,
+    BusClosed,
+    BusFull,
+    BusSettings,
+    Command,
+    CommandIdReused,
+    Event,
+    Settings,
+    WorkerSettings,
+    open_bus,
+)
+from driven.adapters.stores.memory import MemoryStore
+
+
+class Carry(Command):
+    parcels: int = 0
+
+
+class Carried(Event):
+    parcels: int
+
+
+class Drop(Command):
+    number: int
+
+
+porters = Application("porters")
+
+
+@porters.handles(Carry)
+def carry(command: Carry) -> Carried:
+    """So many parcels at once."""
+    return Carried(command.parcels)
+
+
+@porters.handles(Drop)
+def drop(command: Drop) -> None:
+    """Nothing follows."""
+
+
+@porters.reacts_to(Carried)
+def drop_each(event: Carried) -> list[Drop]:
+    """More messages than the entrance takes."""
+    return [Drop(number) for number in range(event.parcels)]
+
+
+def room_for(max_pending: int) -> Settings:
+    """A small bus without workers."""
+    bus = BusSettings(max_pending=max_pending, max_hops=10**9, max_descendants=10**9)
+    return Settings(workers=WorkerSettings(count=0), bus=bus)
+
+
+def occupied(release: threading.Event) -> Application:
+    """Whoever is in stays in, as one message or another, until `release` is set."""
+    app = Application("occupied")
+
+    @app.handles(Carry)
+    def carry(command: Carry) -> Carried:
+        return Carried(command.parcels)
+
+    @app.reacts_to(Carried)
+    def stay(event: Carried) -> Carry | None:
+        return None if release.is_set() else Carry()
+
+    return app
+
+
+@on_both_loops
+async def test_a_full_bus_turns_away_who_does_not_wait_and_takes_the_others_in_order() -> None:
+    """F4: BusFull with the numbers and nothing accepted; or patience, and then first come first served."""
+    async with open_bus(porters, room_for(2)) as bus:
+        inside = [asyncio.create_task(bus.submit(Drop(number), wait_s=0)) for number in range(2)]
+        turned_away = asyncio.create_task(bus.submit(Drop(2), wait_s=0))
+        patient = [asyncio.create_task(bus.submit(Drop(number))) for number in range(3, 9)]
+
+        with pytest.raises(BusFull, match="2 messages are waiting and the bus takes 2"):
+            await turned_away
+        positions = [(await task).position for task in (*inside, *patient)]
+
+        assert positions == list(range(1, 9))
+
+
+@on_both_loops
+async def test_patience_that_ends_is_bus_full() -> None:
+    """F4: who waits in vain is told, and is not accepted later."""
+    release = threading.Event()
+    store = MemoryStore()
+    async with open_bus(occupied(release), room_for(1), store=store) as bus:
+        first = await bus.submit(Carry())
+
+        with pytest.raises(BusFull, match="1 messages are waiting and the bus takes 1"):
+            await bus.submit(Carry(), wait_s=0.01)
+        release.set()
+        await first.settled()
+    roots = [record for record in store.read(0, 10**6) if record.message.envelope.causation == 0]
+    assert [record.message.envelope.position for record in roots] == [first.position]
+
+
+@on_both_loops
+async def test_what_is_caused_inside_is_never_held_back() -> None:
+    """D13: a reaction that issues a hundred times what the entrance takes blocks nothing."""
+    async with open_bus(porters, room_for(1)) as bus:
+        receipt = await bus.submit(Carry(parcels=100))
+        waiting = asyncio.create_task(bus.submit(Drop(0)))
+
+        assert (await receipt.settled()).messages == 102
+        assert (await waiting).position == 103
+
+
+@on_both_loops
+async def test_no_place_is_lost_with_those_who_give_up() -> None:
+    """F4, D5: many come, many are cancelled at any moment, and in the end there is as much room as before."""
+    async with open_bus(porters, room_for(3)) as bus:
+        for round_number in range(30):
+            tasks = [asyncio.create_task(bus.submit(Drop(number))) for number in range(12)]
+            for _ in range(round_number % 5):
+                await asyncio.sleep(0)
+            for task in tasks[round_number % 3 :: 2]:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await until(lambda: bus.statistics().queued == 0)
+
+        places = await asyncio.gather(*(bus.submit(Drop(number), wait_s=0) for number in range(3)))
+
+        assert len(places) == 3
+
+
+@on_both_loops
+async def test_a_place_that_was_not_used_goes_to_the_next() -> None:
+    """D5: who is refused after he was let in does not leave those behind him waiting beside an empty bus."""
+    async with open_bus(porters, room_for(1)) as bus:
+        await bus.submit(Drop(1), command_id="mine")
+        refused = asyncio.create_task(bus.submit(Drop(2), command_id="mine"))
+        behind = asyncio.create_task(bus.submit(Drop(3)))
+
+        with pytest.raises(CommandIdReused):
+            await refused
+        assert (await behind).position == 2
+
+
+@on_both_loops
+async def test_who_waits_at_the_entrance_of_a_closing_bus_is_told_so() -> None:
+    """X4: intake stops first; nobody hangs at the door."""
+    release = threading.Event()
+    async with open_bus(occupied(release), room_for(1)) as bus:
+        inside = await bus.submit(Carry())
+        waiting = [asyncio.create_task(bus.submit(Carry())) for _ in range(5)]
+        await asyncio.sleep(0)
+        release.set()
+
+    for task in waiting:
+        with pytest.raises(BusClosed):
+            await task
+    assert (await inside.settled()).messages >= 2
