@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml
 	@$(PY) -m pip --disable-pip-version-check -qq install -e '.[dev]'
 	@touch $@
 
-demo: $(STAMP) ## survey the Python files under ROOT=path (default: this repository)
+demo: $(STAMP) ## survey the Python files under ROOT=path (default: the standard library)
 	@PYTHONPATH=examples $(PY) -m census $(if $(ROOT),'$(ROOT)')
 
 test: $(STAMP) ## unit, integration and end-to-end tests, in parallel

@@ -106,8 +106,8 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Most messages that one root command may cause, directly and indirectly; beyond, parked (F5)."""
 
     drain_timeout_s: Seconds = 10.0
-    """How long closing the bus waits for accepted commands to retire, in seconds (X4). What is left then stays
-    accepted: a durable store takes it up again when the bus is next opened."""
+    """How long closing the bus waits for accepted commands to retire, in seconds (X4). What is left then is
+    given up, and its receipts raise `BusClosed`: the memory store of this version keeps nothing."""
 
     retries: NotNegative = 2
     """How many more times an internal command that fails is tried, at the head, before it is parked (F2)."""
@@ -147,7 +147,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     larger than a quarter of it travels in a segment of its own, which costs more."""
 
     max_attempts: AtLeastOne = 3
-    """How many workers one command may bring to death before it fails with `WorkerDied`, in deaths (W5)."""
+    """How many workers one command may bring to death before it fails, in deaths (W5)."""
 
     start_timeout_s: PositiveSeconds = 30.0
     """How long a worker may take from its start until it is ready, imports included, in seconds."""

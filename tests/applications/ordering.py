@@ -69,7 +69,7 @@ class Noted(Event):
     balance: int
 
 
-class Refused(Exception):  # noqa: N818 - the domain's word
+class Refused(Exception):
     """The plan says no."""
 
 
@@ -136,7 +136,7 @@ def act(plan: Plan, context: Context) -> None:
     if plan.dies and marks:
         mark = os.path.join(marks, str(context.envelope.position))  # noqa: PTH118 - one import fewer in workers
         if not os.path.exists(mark):  # noqa: PTH110
-            open(mark, "w").close()  # noqa: PTH123, SIM115
+            open(mark, "w").close()  # noqa: PTH123
             os.kill(os.getpid(), signal.SIGKILL)
 
 

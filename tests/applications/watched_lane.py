@@ -1,4 +1,4 @@
-"""A lane of real worker processes whose listener writes down all that it is told: what the tests of workers look through.
+"""A lane of real worker processes whose listener writes down all it is told: what the tests of workers look through.
 
 It lives for one test, and when it ends it has a look at what is left: no process, and no descriptor more than before.
 """
@@ -6,7 +6,6 @@ It lives for one test, and when it ends it has a look at what is left: no proces
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import asynccontextmanager
 from itertools import count
 from multiprocessing import resource_tracker
@@ -14,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
-from worker_test_app import app
 
 from driven import WorkerSettings
 from driven.domain.messages import Envelope
 from driven.pool.worker_lane import WorkerLane
 from driven.service.registry import build_registry
 from driven.wire import AggregateState, Failure, Submission, Succeeded
+from worker_test_app import app
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -117,6 +116,12 @@ class WatchedLane:
         """Wait until the one worker has been seen to run the command at `position` for so long."""
         async with asyncio.timeout(PATIENCE_S):
             while (seen := self.lane.vitals()[0]).position != position or seen.age_s < age_s:
+                await asyncio.sleep(0.005)
+
+    async def until_pool_sleeps(self) -> None:
+        """Wait until the pool has nothing to time."""
+        async with asyncio.timeout(PATIENCE_S):
+            while self.lane._pool is None or self.lane._pool._is_ticking:  # noqa: SLF001 - it tells nobody
                 await asyncio.sleep(0.005)
 
     async def until_leaving(self) -> None:
@@ -219,7 +224,7 @@ def _descriptors() -> set[str]:
     found = set()
     for entry in Path("/proc/self/fd").iterdir():
         try:
-            found.add(f"{entry.name} {os.readlink(entry)}")
+            found.add(f"{entry.name} {entry.readlink()}")
         except FileNotFoundError:  # the one through which we look
             continue
     return found

@@ -51,7 +51,7 @@ class Tally(Aggregate):
     notes: str = ""
 
 
-class Unprintable(Exception):  # noqa: N818 - it is what its name says
+class Unprintable(Exception):
     """An error whose text cannot be had."""
 
     def __str__(self) -> str:

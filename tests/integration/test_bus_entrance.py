@@ -139,14 +139,17 @@ async def test_no_place_is_lost_with_those_who_give_up() -> None:
 @on_both_loops
 async def test_a_place_that_was_not_used_goes_to_the_next() -> None:
     """D5: who is refused after he was let in does not leave those behind him waiting beside an empty bus."""
-    async with open_bus(porters, room_for(1)) as bus:
-        await bus.submit(Drop(1), command_id="mine")
-        refused = asyncio.create_task(bus.submit(Drop(2), command_id="mine"))
-        behind = asyncio.create_task(bus.submit(Drop(3)))
+    release = threading.Event()
+    async with open_bus(occupied(release), room_for(1)) as bus:
+        await bus.submit(Carry(1), command_id="mine")
+        refused = asyncio.create_task(bus.submit(Carry(2), command_id="mine"))
+        behind = asyncio.create_task(bus.submit(Carry(3)))
+        await asyncio.sleep(0)
+        release.set()
 
         with pytest.raises(CommandIdReused):
             await refused
-        assert (await behind).position == 2
+        assert (await (await behind).handled()).events == (Carried(3),)
 
 
 @on_both_loops

@@ -1,13 +1,12 @@
 """O6 with real worker processes: the log of any number of workers, some of them killed, is that of the inline run.
 
-The applications are those of the simulated property test, drawn from seeds here, with commands that take time and commands that
-end their worker on first sight. `tests/stress` runs the same for longer.
+The applications are those of the simulated property test, drawn from seeds here, with commands that take time and
+commands that end their worker on first sight. `tests/stress` runs the same for longer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import random
 import signal
@@ -15,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from ordering import app
-from ordering_draws import drawn_commands, ticking_clock
 
 from driven import Settings, WorkerSettings, open_bus
 from driven.bootstrap import new_event_loop
+from ordering import app
+from ordering_draws import drawn_commands, ticking_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +68,7 @@ def test_the_log_survives_workers_killed_from_outside(monkeypatch: pytest.Monkey
     monkeypatch.delenv("ORDERING_DEATH_MARKS", raising=False)
     commands = [command for seed in range(4) for command in drawn_commands(1_000 + seed)]
     expected = digest_of(commands, 0)
-    kills = []
+    kills: list[int] = []
 
     async def killing() -> str:
         settings = Settings(workers=WorkerSettings(count=2, max_attempts=100))

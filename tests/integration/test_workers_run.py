@@ -7,12 +7,12 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from watched_lane import PATIENCE_S, WatchedLane, watched_lane
-from worker_test_app import Do, DoWithState, Tally, app
 
 from driven import GroupSettings, WorkerSettings
 from driven.bootstrap import new_event_loop
 from driven.wire import AggregateState, Failed, Succeeded, encode_body
+from watched_lane import PATIENCE_S, WatchedLane, watched_lane
+from worker_test_app import Do, DoWithState, Tally, app
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,12 +11,13 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
+
+from driven import GroupSettings, WorkerSettings, WorkersUnavailable
+from driven.pool.worker_lane import FAILED_STARTS
 from watched_lane import FINGERPRINT, REFERENCE, watched_lane
 from worker_test_app import Do
-
-from driven import GroupSettings, WorkersUnavailable, WorkerSettings
-from driven.pool.worker_lane import FAILED_STARTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,10 +52,12 @@ def module(folder: Path, text: str) -> str:
     return name
 
 
-async def refusal(reference: str = REFERENCE, settings: WorkerSettings | None = None, **options: str) -> str:
+async def refusal(
+    reference: str = REFERENCE, settings: WorkerSettings | None = None, fingerprint: str = FINGERPRINT
+) -> str:
     """Open a lane that cannot be opened, and return why."""
     with pytest.raises(WorkersUnavailable) as raised:
-        async with watched_lane({"default": 2}, settings, reference=reference, **options):
+        async with watched_lane({"default": 2}, settings, reference=reference, fingerprint=fingerprint):
             pass
     return raised.value.reason
 
@@ -126,18 +129,17 @@ async def test_rings_that_there_is_no_memory_for_are_a_clear_error() -> None:
 
 async def test_a_start_that_is_given_up_leaves_nothing() -> None:
     """D4: cancelled while workers import."""
-    opening = asyncio.create_task(anext(aiter_of_lane()))
+
+    async def open_and_stay() -> None:
+        async with watched_lane({"default": 2}):
+            await asyncio.Event().wait()
+
+    opening = asyncio.create_task(open_and_stay())
     await asyncio.sleep(0)
     opening.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await opening
-
-
-async def aiter_of_lane() -> object:
-    """A lane, as a step of an iteration."""
-    async with watched_lane({"default": 2}) as lane:
-        yield lane
 
 
 async def test_when_replacements_cannot_start_the_lane_fails(folder: Path) -> None:
@@ -220,13 +222,43 @@ def test_a_lane_opens_in_any_interpreter(options: list[str], tmp_path: Path) -> 
         "asyncio.run(main())\n"
     )
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    if "-I" in options:
+        environment["PYTHONOPTIMIZE"] = "1"  # which it ignores, and so must its workers
 
-    told = subprocess.run(  # noqa: S603 - this interpreter, and the program above
-        [sys.executable, *options, program], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
+    told = subprocess.run(
+        [sys.executable, *options, program],
+        env=environment,
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
     assert told.stderr == ""
     assert told.stdout.split() == (["1", "1", "error"] if "-O" in options else ["0", "0"])
+
+
+def test_a_program_that_does_not_close_its_lane_ends_all_the_same(tmp_path: Path) -> None:
+    """D4, S4: at interpreter exit nobody waits for anybody, and the workers go."""
+    program = (
+        f"import sys; sys.path[:0] = {sys.path!r}\n"
+        "import asyncio\n"
+        "from watched_lane import *\n"
+        "lane = WorkerLane(WorkerSettings(), {'default': 2}, REFERENCE, 'log', FINGERPRINT)\n"
+        "asyncio.run(lane.start(WatchedLane(lane)))\n"
+        "print(*(one.pid for one in lane.vitals()))\n"
+    )
+
+    told = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, check=False, capture_output=True, text=True, timeout=60
+    )
+
+    assert (told.returncode, told.stderr) == (0, "")
+    _, alive = psutil.wait_procs(
+        [psutil.Process(int(pid)) for pid in told.stdout.split() if psutil.pid_exists(int(pid))], 5
+    )
+    assert alive == []
 
 
 async def test_modules_in_the_current_folder_do_not_hide_those_of_the_worker(

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from watched_lane import FINGERPRINT, PATIENCE_S, REFERENCE, WatchedLane, watched_lane
-from worker_test_app import Do
 
 from driven import WorkerSettings
 from driven.bootstrap import new_event_loop
 from driven.pool.worker_lane import WorkerLane
 from driven.wire import Failed
+from watched_lane import FINGERPRINT, PATIENCE_S, REFERENCE, WatchedLane, watched_lane
+from worker_test_app import Do
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def doomed_bus(
     """A process that holds a lane, and its two workers, both at the deed; then its forked copy, if it has one."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(place for place in sys.path if place)}
     command = [sys.executable, str(APPLICATIONS / "doomed_bus.py"), deed, str(argument), *options]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as bus:  # noqa: S603 - ours
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as bus:
         try:
             assert bus.stdout is not None
             pids = [int(pid) for pid in bus.stdout.readline().split()]

@@ -1,13 +1,15 @@
 """O6 for as long as it is given: `make stress` draws applications and troubles until time is up, and prints each seed.
 
-`DRIVEN_STRESS_S` says for how many seconds (default 600), `DRIVEN_STRESS_SEED` where to begin (default 1): a seed that failed
-is run again, alone, with DRIVEN_STRESS_S=0. The seeds of `tests/integration` are the slice of this that runs every time.
+`DRIVEN_STRESS_S` says for how many seconds (default 600), `DRIVEN_STRESS_SEED` where to begin (default 1): a seed that
+failed is run again, alone, with DRIVEN_STRESS_S=0. The seeds of `tests/integration` are the slice of this that runs
+every time.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -33,7 +35,7 @@ def seeds(share: float) -> Iterator[int]:
     deadline = time.monotonic() + SECONDS * share
     seed = FIRST_SEED
     while True:
-        print(f"seed {seed}", flush=True)
+        sys.stdout.write(f"seed {seed}\n")
         yield seed
         if time.monotonic() >= deadline:
             return
@@ -78,7 +80,7 @@ def test_worker_processes_that_die_leave_the_log_of_the_inline_run(
 
 
 async def digest_of(seed: int, workers: WorkerSettings) -> str:
-    """One run to its end, and the digest of its log. All roots are admitted in one go: their positions are part of the log."""
+    """One run to its end, and its digest; all roots are admitted in one go, as their positions are part of the log."""
     async with open_bus(app, Settings(workers=workers), clock_ns=ticking_clock()) as bus:
         for receipt in [await bus.submit(command) for command in drawn_commands(seed)]:
             await receipt.settled()

@@ -44,6 +44,8 @@ FENCE = re.compile(r"^```([\w-]*)[^\n]*\n(.*?)^```\s*?$", re.MULTILINE | re.DOTA
 FILE = re.compile(r"\A# file: (?P<name>[\w./-]+)(?P<continued>, continued)?\n")
 KINDS = {"python", "output", "console", "toml", "sh", "text", ""}
 LONGEST_RUN_S = 60.0
+OURS = ("DRIVEN_", "PYTEST_")
+"""Variables that say something to these tests, and nothing to a reader's programs."""
 PROMISE_CELLS = 4
 """A promise has four cells: what, by which law, where it holds, proved by what."""
 
@@ -102,11 +104,11 @@ class Folder:
         """Run the interpreter in the folder, with warnings as errors, and return all that it printed."""
         self.not_run.difference_update(arguments)
         sources = os.pathsep.join([str(ROOT / "src"), str(ROOT / "workers")])
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("DRIVEN_")}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         result = subprocess.run(
             [sys.executable, "-B", "-W", "error", *arguments],
             cwd=self.path,
-            env={**environment, "PYTHONPATH": sources},
+            env={**environment, "PYTHONPATH": sources, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -303,13 +305,15 @@ def proofs() -> list[tuple[str, str, str]]:
 
 @cache
 def functions_of(file: str) -> frozenset[str]:
-    """The test functions of a file; none where there is no such file."""
+    """The test functions and classes of a file; none where there is no such file."""
     path = ROOT / file
     if not path.is_file():
         return frozenset()
     tree = ast.parse(path.read_text("utf-8"))
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, kinds) and node.name.startswith("test"))
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return frozenset(
+        node.name for node in ast.walk(tree) if isinstance(node, kinds) and node.name.lower().startswith("test")
+    )
 
 
 def test_every_promise_names_tests_that_are_there() -> None:

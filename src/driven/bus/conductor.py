@@ -502,8 +502,7 @@ class Conductor:
         """Stop because of an error that is nobody's outcome; what ends a program is raised again."""
         if self.failure is None:
             logger.error("The bus cannot go on.", exc_info=error)
-        known = isinstance(error, DrivenError)
-        self.stop(BusClosed(str(error) if known else f"{type(error).__name__}: {error}"))
+        self.stop(BusClosed(str(error) if isinstance(error, DrivenError) else repr(error)))
         if not isinstance(error, Exception):
             raise error
 

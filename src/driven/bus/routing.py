@@ -13,6 +13,7 @@ import msgspec
 from driven.errors import SettingsError
 from driven.placement import Placement
 from driven.service.handlers import OnExhausted
+from driven.settings import DEFAULT_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -44,15 +45,20 @@ def routes(registry: Registry, settings: Settings, groups: Collection[str]) -> d
 
     """
     sections, faults = _matched(registry, settings.commands)
+    known = {DEFAULT_GROUP, *settings.workers.groups, *groups}
     found = {}
     for type_id, handler in registry.handlers.items():
         name, section = sections.get(type_id, ("", None))
         route = found[type_id] = _route(handler, settings, name, section)
-        if route.placement is not Placement.INLINE and route.group not in groups and route.group != "default":
-            known = ", ".join(sorted(groups)) or "none"
+        if route.placement is not Placement.INLINE and route.group not in known:
             faults.append(
                 f"{registry.name_of(type_id)} runs in worker group {route.group!r}, which is not configured "
-                f"(there are: {known}); add [workers.groups.{route.group}] with a count"
+                f"(there are: {', '.join(sorted(known))}); add [workers.groups.{route.group}] with a count"
+            )
+        if route.placement is Placement.INLINE and section is not None and section.timeout_s is not None:
+            faults.append(
+                f"[commands.{name}] timeout_s = {route.timeout_s:g} is for {registry.name_of(type_id)}, which runs inline, "
+                f'where nothing can be killed; add placement = "worker", or drop timeout_s'
             )
     if faults:
         raise SettingsError("of this bus", faults)

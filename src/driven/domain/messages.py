@@ -35,7 +35,7 @@ class Command(Message, frozen=True):
 
 
 class Event(Message, frozen=True):
-    """A fact, named in the past tense; any number of reactions, projectors and notifiers may follow it."""
+    """A fact, named in the past tense; any number of reactions and projectors may follow it."""
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):

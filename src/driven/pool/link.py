@@ -241,8 +241,8 @@ class Link:
     def suspect(self, error: RingBroken) -> _Command | None:
         """Whose doing it is that its worker cannot be trusted.
 
-        A record that means nothing was sent while the oldest in flight ran, as everything before it was read. Memory may
-        have been overwritten by that one or a later one: most likely by the one that runs now.
+        A record that means nothing was sent while the oldest in flight ran, as everything before it was read. Memory
+        may have been overwritten by that one or a later one: most likely by the one that runs now.
         """
         oldest = self._oldest
         return oldest if isinstance(error, Nonsense) else self._running() or oldest

@@ -192,10 +192,10 @@ class WorkerLane:
         if link.unfit is not None:
             cause = Failure(WORKER_DIED, link.unfit.reason, link.unfit.traceback)
         blamed = link.blamed(worker.verdict)
+        worker.channel.close()
         if link.is_ready:
             self._listener.worker_gone(link.worker_id, blamed, cause)
             self._listener.turn_wanted()
-        worker.channel.close()
         if self._is_stopping or self._pool is None:
             return
         if link.is_ready:

@@ -48,7 +48,7 @@ class DependencyGraph:
     """Everything that is bound."""
 
     def __init__(self, nodes: Mapping[Key, Node]) -> None:
-        """`nodes` has an entry for everything that can be injected; one for ``Store[T]`` is one for any ``Store[...]``."""
+        """`nodes` has an entry for everything that can be injected; that of ``Store[T]`` is for any ``Store[...]``."""
         self._nodes: Final = nodes
         self._generic: Final = {_origin(key): node for key, node in nodes.items() if _is_open(key.hint)}
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from driven.errors import EmptyKey, UnknownCommand
+from driven.domain.messages import Command
+from driven.errors import EmptyKey, MisuseError, UnknownCommand
 
 if TYPE_CHECKING:
-    from driven.domain.messages import Command
     from driven.service.registry import Registry
 
 
@@ -28,6 +28,7 @@ def draft(registry: Registry, command: Command) -> Draft:
     """Check and encode a command.
 
     Raises:
+        MisuseError: it is no command.
         UnknownCommand: no handler is registered for its type.
         EmptyKey: its key field is empty.
         MalformedMessage: a field holds what it does not declare, or what cannot be encoded.
@@ -36,6 +37,8 @@ def draft(registry: Registry, command: Command) -> Draft:
     entry = registry.catalog.entry_of(type(command))
     handler = registry.handlers.get(entry.type_id) if entry else None
     if entry is None or handler is None:
+        if not isinstance(command, Command):
+            raise MisuseError(f"{command!r} is no command; submit an object of a subclass of driven.Command")
         known = [registry.name_of(type_id) for type_id in registry.handlers]
         raise UnknownCommand(type(command).__qualname__, registry.application.name, known)
     key = None

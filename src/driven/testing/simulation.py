@@ -66,6 +66,10 @@ class Faults(msgspec.Struct, frozen=True):
     """That the store thread has not finished its batch at a step."""
 
 
+class _Killed(BaseException):
+    """Raised where a handler stands when its worker is killed, so that it gets no further."""
+
+
 class _Worker:
     """One simulated worker: what is in its ring, and the finished outcome it has not delivered."""
 
@@ -162,10 +166,15 @@ class SimulatedLane:
             worker.is_asking = True
             self._between()
             worker.is_asking = False
+            if self._chance.random() < self._faults.kill:
+                self._kill(worker)
+                raise _Killed
             self._listener().read_requested(worker.worker_id, ReadRequest(position, generation, name, aggregate_id))
             return decode_state(self._answers.pop(worker.worker_id))
 
         outcome = self._execution.execute(submission, ask)
+        if worker.worker_id not in self._workers:
+            return
         worker.finished = encode(Completion(position, generation, self._chance.randrange(1_000, 5_000_000), outcome))
 
     def _deliver(self, worker: _Worker) -> None:

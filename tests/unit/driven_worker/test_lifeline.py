@@ -45,7 +45,7 @@ def bus_and_worker(folder: Path) -> Iterator[tuple[subprocess.Popen[str], psutil
     """A process, and another that it started and that has not armed its lifeline yet."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(place for place in sys.path if place)}
     command = [sys.executable, "-c", BUS, WORKER, str(folder)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as bus:  # noqa: S603 - ours
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as bus:
         assert bus.stdout is not None
         worker = psutil.Process(int(bus.stdout.readline()))
         try:
@@ -60,7 +60,7 @@ def bus_and_worker(folder: Path) -> Iterator[tuple[subprocess.Popen[str], psutil
 def until_there(path: Path) -> None:
     """Wait until there is a file."""
     waiting = "import pathlib, sys, time\nwhile not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.005)"
-    subprocess.run([sys.executable, "-c", waiting, str(path)], check=True, timeout=PATIENCE_S)  # noqa: S603 - ours
+    subprocess.run([sys.executable, "-c", waiting, str(path)], check=True, timeout=PATIENCE_S)
 
 
 def is_gone(process: psutil.Process) -> bool:
@@ -105,7 +105,7 @@ def test_each_line_is_checked_after_it_is_armed(line: str) -> None:
     program = "import sys; from driven_worker.lifeline import die_with_bus; die_with_bus(*map(int, sys.argv[1:]))"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(place for place in sys.path if place)}
 
-    ended = subprocess.run(  # noqa: S603 - ours
+    ended = subprocess.run(
         [sys.executable, "-c", program, str(read), str(bus_pid)],
         env=environment,
         pass_fds=[read],
@@ -129,7 +129,7 @@ def test_a_worker_that_does_not_lead_its_group_makes_one(tmp_path: Path) -> None
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(place for place in sys.path if place)}
 
-    told = subprocess.run(  # noqa: S603 - ours
+    told = subprocess.run(
         [sys.executable, "-c", program, str(read), str(os.getpid())],
         env=environment,
         cwd=tmp_path,

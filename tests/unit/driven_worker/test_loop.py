@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from worker_test_app import Do, DoWithState, Tally, app
 
 from driven.domain.messages import Envelope
 from driven.errors import RingBroken
@@ -31,6 +30,7 @@ from driven.wire import (
     encode_body,
 )
 from driven_worker.loop import Loop
+from worker_test_app import Do, DoWithState, Tally, app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def run(program: str, **options: object) -> subprocess.CompletedProcess[str]:
     """Run a program in an interpreter of its own."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(place for place in sys.path if place)}
-    return subprocess.run(  # type: ignore[call-overload,no-any-return]  # noqa: S603 - ours
+    return subprocess.run(  # type: ignore[call-overload,no-any-return]
         [sys.executable, "-c", program],
         env=environment,
         check=False,

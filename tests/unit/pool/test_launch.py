@@ -43,10 +43,12 @@ def test_a_program_that_embeds_python_is_told_what_to_set(monkeypatch: pytest.Mo
 def test_options_that_change_what_code_does_are_handed_on(given: list[str], expected: list[str]) -> None:
     """O6: a command does the same in a worker as inline."""
     places = [str(Path(sys.modules[name].__file__ or "").parents[1]) for name in ("driven", "msgspec")]
-    program = f"import sys; sys.path += {places!r}; from driven.pool.launch import interpreter_options as o; print(*o())"
+    program = (
+        f"import sys; sys.path += {places!r}; from driven.pool.launch import interpreter_options as o; print(*o())"
+    )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
-    told = subprocess.run(  # noqa: S603 - this interpreter, and the program above
+    told = subprocess.run(
         [sys.executable, *given, "-c", program], env=environment, check=True, capture_output=True, text=True, timeout=60
     )
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from watched_lane import FINGERPRINT
 
 from driven.domain.messages import Envelope
 from driven.errors import RingBroken
@@ -28,6 +27,7 @@ from driven.wire import (
     decode_submission,
     encode,
 )
+from watched_lane import FINGERPRINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,209 @@
+"""The conductor where something goes wrong between its organs: it stops with a reason, and keeps nothing of what is over.
+
+The store, the clock and the workers are simulated, or stand in the test; the conductor is the real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ordering import Plan, app, command_of
+
+from driven import BusClosed, BusSettings, CommandSettings, Settings, WorkerSettings, open_bus
+from driven.adapters.stores.memory import MemoryStore
+from driven.bus.hazards import UNKEYED
+from driven.bus.recorded import recorded_receipt
+from driven.bus.sequencer import Entry, Root
+from driven.errors import StoreFailed, WorkersUnavailable
+from driven.placement import Placement
+from driven.service.event_store import Status
+from driven.service.intake import draft
+from driven.testing.simulation import Faults, Simulation
+
+if TYPE_CHECKING:
+    from driven.bus.receipts import Receipt, Settlement
+    from driven.wire import AggregateState
+
+KINDS = st.sampled_from(["stateless", "keyed", "keyed", "unkeyed"])
+ACCOUNTS = st.sampled_from(["a", "b", "c"])
+
+
+def plans(depth: int) -> st.SearchStrategy[Plan]:
+    """Trees of plans that fail often."""
+    children = st.just(()) if depth == 0 else st.lists(plans(depth - 1), max_size=3).map(tuple)
+    return st.builds(
+        Plan,
+        kind=KINDS,
+        key=ACCOUNTS,
+        touches=st.lists(ACCOUNTS, max_size=2).map(tuple),
+        amount=st.integers(0, 50),
+        fails=st.sampled_from(["never", "never", "odd", "always"]),
+        children=children,
+    )
+
+
+ROOTS = st.lists(plans(2), min_size=1, max_size=6)
+TIGHT = st.builds(
+    BusSettings, max_hops=st.integers(1, 6), max_descendants=st.integers(1, 30), retries=st.integers(0, 2)
+)
+ROUTES = st.fixed_dictionaries(
+    {},
+    optional={
+        name: st.builds(
+            CommandSettings,
+            placement=st.sampled_from(Placement),
+            group=st.sampled_from(["default", "other"]),
+            sticky=st.booleans() if name == "Deposit" else st.none(),
+        )
+        for name in ("Compute", "Deposit", "Audit")
+    },
+)
+MANY_ATTEMPTS = WorkerSettings(max_attempts=1_000_000)
+
+
+def told(receipt: Receipt) -> Settlement:
+    """What a receipt says, which must be settled."""
+    assert receipt.is_settled
+    return asyncio.run(receipt.settled())
+
+
+@settings(max_examples=120)
+@given(roots=ROOTS, bus=TIGHT, commands=ROUTES, seed=st.integers(0, 2**32))
+def test_groups_stickiness_budgets_and_parking_change_nothing_in_the_log(
+    roots: list[Plan], bus: BusSettings, commands: dict[str, CommandSettings], seed: int
+) -> None:
+    """O6, F2, F5: with two groups of workers, deaths and tight budgets the log is that of the inline run."""
+    configuration = Settings(bus=bus, commands=commands, workers=MANY_ATTEMPTS)
+    digests = []
+
+    for workers in ({}, {"default": 1, "other": 2}, {"default": 3, "other": 1}):
+        simulation = Simulation(app, workers=workers, seed=seed, faults=Faults(kill=0.1), settings=without_group(configuration, workers))
+        receipts = simulation.run([command_of(plan) for plan in roots])
+        digests.append(simulation.digest())
+        assert all(receipt.is_settled for receipt in receipts)
+
+    assert len(set(digests)) == 1
+
+
+def without_group(configuration: Settings, workers: dict[str, int]) -> Settings:
+    """An inline run has no groups to name."""
+    if workers:
+        return configuration
+    return Settings(bus=configuration.bus)
+
+
+@settings(max_examples=80)
+@given(roots=ROOTS, bus=TIGHT, seed=st.integers(0, 2**32))
+def test_a_receipt_says_of_its_root_what_the_log_says(roots: list[Plan], bus: BusSettings, seed: int) -> None:
+    """X1, U5: the counts of a settlement are those of the log, for whoever asks later under the same id."""
+    simulation = Simulation(app, workers=2, seed=seed, settings=Settings(bus=bus))
+
+    receipts = simulation.run([command_of(plan) for plan in roots])
+
+    store = simulation.store
+    for receipt in receipts:
+        (record,) = store.read(receipt.position - 1, 1)
+        later = recorded_receipt(record, store, simulation.registry.catalog)
+        assert told(receipt) == told(later)
+    messages = sum(told(receipt).messages for receipt in receipts)
+    parked = sum(told(receipt).parked for receipt in receipts)
+    assert messages == store.last_position
+    assert parked == simulation.conductor.parked
+
+
+@settings(max_examples=80)
+@given(roots=ROOTS, bus=TIGHT, seed=st.integers(0, 2**32))
+def test_nothing_is_kept_of_what_has_retired(roots: list[Plan], bus: BusSettings, seed: int) -> None:
+    """P13: hazards, queue, buffer and scheduler are empty when all is done, parked and stale commands included."""
+    simulation = Simulation(app, workers=2, seed=seed, faults=Faults(kill=0.05), settings=Settings(bus=bus))
+    simulation.run([command_of(plan) for plan in roots])
+    conductor = simulation.conductor
+
+    while simulation.lane.step():
+        conductor.turn(1)
+
+    assert len(conductor.sequencer) == 0
+    assert conductor.scheduler.waiting == 0
+    assert (len(conductor.reorder_buffer), conductor.reorder_buffer.in_flight) == (0, 0)
+    assert conductor.hazards.admit(10**9, UNKEYED), "nothing stands in the way of a command that conflicts with all"
+
+
+def test_a_bus_forgets_its_roots_whatever_became_of_them() -> None:
+    """P13: succeeded, failed, parked, with an id or without: nothing of them is left when their receipts are gone."""
+
+    async def use_a_bus() -> int:
+        async with open_bus(app, Settings(workers=WorkerSettings(count=0), bus=BusSettings(max_hops=3))) as bus:
+            for number in range(60):
+                plan = Plan(kind="keyed", key="abc"[number % 3], fails=("never", "always", "odd")[number % 3], amount=number)
+                deep = Plan(children=(Plan(children=(Plan(children=(plan,)),)),))
+                await (await bus.submit(command_of(deep), command_id=f"number {number}")).settled()
+                await (await bus.submit(command_of(plan))).settled()
+            assert bus.statistics().parked > 0
+            gc.collect()
+            return sum(isinstance(one, Root | Entry) for one in gc.get_objects())
+
+    assert asyncio.run(use_a_bus()) == 0
+
+
+class Breakable(MemoryStore):
+    """Cannot be read from some moment on."""
+
+    is_broken = False
+
+    def load(self, name: str, aggregate_id: str) -> AggregateState:
+        """Raise, when broken."""
+        if self.is_broken:
+            raise StoreFailed("disk", "cannot be read")
+        return super().load(name, aggregate_id)
+
+
+@pytest.mark.parametrize("moment", range(12))
+def test_a_store_that_cannot_be_read_any_more_stops_the_bus_whoever_reads(moment: int) -> None:
+    """D5, U1: a worker's question, a state to send along, the check for staleness: no reader is left without an answer."""
+    store = Breakable()
+    simulation = Simulation(app, workers=2, seed=moment, store=store)
+    commands = [command_of(Plan(kind="keyed", key=key, touches=("a", "b"))) for key in "abc" * 5]
+    simulation.lane.start(simulation.conductor, lambda: None)
+    receipts = [simulation.conductor.admit(draft(simulation.registry, command), None) for command in commands]
+
+    for number in range(200):
+        store.is_broken = number >= moment
+        simulation.conductor.turn(2)
+        simulation.lane.step()
+        simulation.committer.step()
+
+    assert simulation.conductor.failure is not None
+    assert "store disk failed: cannot be read" in simulation.conductor.failure.reason
+    for receipt in receipts:
+        if not receipt.is_settled:
+            pytest.fail("somebody still waits")
+    assert all(record.outcome is None or record.outcome.status is Status.SUCCEEDED for record in store.read(0, 100))
+
+
+def test_a_lane_that_fails_stops_the_bus_and_asks_for_a_turn() -> None:
+    """W1, D5: workers can no longer be had, so nothing can go on in order, and whoever waits is told why."""
+    wakes: list[None] = []
+    simulation = Simulation(app, workers=1, seed=0, wake=lambda: wakes.append(None))
+    receipt = simulation.conductor.admit(draft(simulation.registry, command_of(Plan())), None)
+
+    simulation.conductor.lane_failed(WorkersUnavailable("the disk with the program is gone"))
+
+    with pytest.raises(BusClosed, match="the disk with the program is gone"):
+        asyncio.run(receipt.handled())
+    assert len(wakes) == 1
+
+
+def test_stopping_twice_keeps_the_first_reason() -> None:
+    """D4: what broke first is what everybody is told."""
+    simulation = Simulation(app, workers=0, seed=0)
+
+    simulation.conductor.stop(BusClosed("the first"))
+    simulation.conductor.close(BusClosed("the second"))
+
+    assert simulation.conductor.failure is not None
+    assert simulation.conductor.failure.reason == "the first"
