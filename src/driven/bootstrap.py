@@ -200,7 +200,7 @@ class _Assembly:
         drain_timeout_s = 0.0
         try:
             if lane is not None:
-                await lane.start(conductor)
+                await lane.start(conductor.dispatcher)
             yield bus
             drain_timeout_s = self.settings.bus.drain_timeout_s
         finally:
@@ -237,8 +237,8 @@ def _check_importable(registry: Registry, table: Mapping[int, Route], reference:
     ]
     if reference is None:
         fault = (
-            f"its worker handlers ({', '.join(names)}) cannot be imported by workers, as the application is no variable "
-            f"of a module; assign it to one, in a module other than __main__, or run with [workers] count = 0"
+            f"its worker handlers ({', '.join(names)}) cannot be imported by workers, as the application is no "
+            f"variable of a module; assign it to one, in a module other than __main__, or run with [workers] count = 0"
         )
         raise RegistrationError(registry.application.name, [fault])
     faults = [

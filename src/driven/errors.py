@@ -189,7 +189,9 @@ class AggregateNotFound(HandlerError):
     def __init__(self, aggregate: str, aggregate_id: str) -> None:
         self.aggregate = aggregate
         self.aggregate_id = aggregate_id
-        super().__init__(f"there is no {aggregate} {aggregate_id!r}; add() it first, or use find() where it may be missing")
+        super().__init__(
+            f"there is no {aggregate} {aggregate_id!r}; add() it first, or use find() where it may be missing"
+        )
 
 
 class AggregateExists(HandlerError):

@@ -15,6 +15,7 @@ from driven import (
     Aggregate,
     Application,
     BusClosed,
+    BusSettings,
     Command,
     Event,
     Middleware,
@@ -234,6 +235,19 @@ async def test_a_failed_commit_stops_the_bus_and_everybody_is_told(kind: type[Fa
         assert bus.resolve(Seen).counts == [("a", 1)]
         assert bus.log_digest() == digest
     assert (store.last_position, store.load("counters.Counter", "a").version) == (kept, 1)
+
+
+@on_both_loops
+async def test_who_waits_at_the_entrance_of_a_bus_that_breaks_is_told() -> None:
+    """F4, D5: the news comes from the store thread, and there is no other turn that would let him go."""
+    store = FailingStore(fails_at=1, error=StoreFailed("disk", "no space left"))
+    full = Settings(workers=WorkerSettings(count=0), bus=BusSettings(max_pending=1))
+    async with open_bus(counters, full, store=store) as bus:
+        waiting = [asyncio.create_task(bus.submit(Increase("a"))) for _ in range(5)]
+
+        for task in waiting:
+            with pytest.raises(BusClosed, match="no space left"):
+                await task
 
 
 async def handled(submitting: object) -> object:

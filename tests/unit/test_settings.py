@@ -537,7 +537,9 @@ SECONDS = st.floats(0.001, 31_536_000)
 NAMES = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=8)
 CPUS = st.lists(st.integers(0, 500), unique=True, max_size=5).map(tuple)
 GROUPS = st.dictionaries(
-    NAMES.filter(lambda name: name != "default"), st.builds(GroupSettings, count=st.integers(1, 1024), cpus=CPUS), max_size=3
+    NAMES.filter(lambda name: name != "default"),
+    st.builds(GroupSettings, count=st.integers(1, 1024), cpus=CPUS),
+    max_size=3,
 )
 BUSES = st.builds(
     BusSettings,

@@ -21,7 +21,8 @@ SHOWN_CAUSES: Final = 10
 def over_budget(entry: Entry, settings: BusSettings, name_of: Callable[[int], str]) -> str | None:
     """Why a message goes beyond what its root may cause; None: it does not."""
     if entry.envelope.hop > settings.max_hops:
-        return f"it is {entry.envelope.hop} hops from its root and max_hops is {settings.max_hops}; {_chain(entry, name_of)}"
+        hops = f"it is {entry.envelope.hop} hops from its root and max_hops is {settings.max_hops}"
+        return f"{hops}; {_chain(entry, name_of)}"
     if entry.root.descendants > settings.max_descendants:
         return f"its root caused more than max_descendants = {settings.max_descendants}; {_chain(entry, name_of)}"
     return None

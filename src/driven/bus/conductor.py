@@ -23,13 +23,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from driven.bus.budget import over_budget
+from driven.bus.dispatcher import Dispatcher
 from driven.bus.hazards import UNKEYED, Hazards
 from driven.bus.inline_lane import InlineLane
 from driven.bus.journal import Journal, Page
 from driven.bus.receipts import Receipt, Settlement
 from driven.bus.recorded import recorded_receipt, refuse_other_command
-from driven.bus.reorder_buffer import ReorderBuffer
-from driven.bus.scheduler import Job, Scheduler
 from driven.bus.sequencer import Entry, Root, Sequencer
 from driven.bus.working_state import WorkingState
 from driven.errors import (
@@ -38,14 +37,11 @@ from driven.errors import (
     CommandFailed,
     CommandParked,
     DrivenError,
-    InfrastructureError,
-    StoreFailed,
 )
-from driven.placement import Placement
 from driven.service.event_store import LoggedMessage, LoggedOutcome, MessageKind, Status
 from driven.service.execution import failure_of
 from driven.service.handlers import OnExhausted
-from driven.wire import Completion, EncodedMessage, Failed, Failure, Outcome, ReadRequest, Submission, Succeeded
+from driven.wire import EncodedMessage, Failed, Failure, Outcome, Succeeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -61,7 +57,6 @@ if TYPE_CHECKING:
     from driven.service.intake import Draft
     from driven.service.registry import Registry
     from driven.settings import BusSettings
-    from driven.wire import AggregateState
 
 logger = logging.getLogger("driven.bus")
 
@@ -94,32 +89,35 @@ class Conductor:
         self._registry: Final = registry
         self._execution: Final = execution
         self._store: Final = store
-        self._committer: Final = committer
         self._projections: Final = projections
         self._routes: Final = routes
         self._settings: Final = settings
         self._clock_ns: Final = clock_ns
         self._hooks: Final = hooks
         self._wake: Final = wake
-        self._lane: Final = lane
-        self._groups: Final = frozenset(groups) if lane is not None else frozenset[str]()
         self._state: Final = WorkingState(store)
         self._inline_lane: Final = InlineLane(execution, self._state, timer_ns)
-        self._journal: Final = Journal()
-        self._under_way: Page | None = None
+        self._journal: Final = Journal(committer, self._make_known, self._break_off, wake)
         self._is_halting = False
         self.sequencer: Final = Sequencer(store.last_position)
         self.hazards: Final = Hazards()
-        self.reorder_buffer: Final = ReorderBuffer()
-        self.scheduler: Final = Scheduler()
+        self.dispatcher: Final = Dispatcher(
+            registry=registry,
+            routes=routes,
+            sequencer=self.sequencer,
+            state=self._state,
+            hooks=hooks,
+            lane=lane,
+            groups=groups,
+            wake=wake,
+            break_off=self._break_off,
+        )
         self._open_roots: dict[int, Root] = {}
         self._open_ids: dict[str, Root] = {}
         self._parked_keys: dict[str, int] = {}
         self.parked = 0
         self.failure: BusClosed | None = None
         """Why nothing goes on any more, if nothing does."""
-
-    # ------------------------------------------------------------------ coming in
 
     def admit(self, draft: Draft, command_id: str | None, trace: str = "") -> Receipt:
         """Give a command from outside its position; it is durable when `page` is in the store.
@@ -156,14 +154,12 @@ class Conductor:
     @property
     def page(self) -> Page:
         """The page on which the latest admission stands; when it is in the store, so are all admissions before."""
-        if self._journal.page.is_empty and self._under_way is not None:
-            return self._under_way
-        return self._journal.page
+        return self._journal.latest
 
     @property
     def is_settled(self) -> bool:
         """Whether everything admitted has retired and is in the store."""
-        return not len(self.sequencer) and self._journal.page.is_empty and self._under_way is None
+        return not len(self.sequencer) and self._journal.is_blank
 
     def _admit_command(
         self, draft: Draft, root: Root, cause: Entry | None, command_id: str | None = None, trace: str = ""
@@ -174,13 +170,13 @@ class Conductor:
         handler = entry.handler = self._registry.handlers[draft.type_id]
         if handler.is_stateful:
             entry.footprint = draft.key or UNKEYED
-        entry.is_on_lane = entry.park_reason is None and self._goes_to_workers(draft.type_id)
+        entry.is_on_lane = entry.park_reason is None and self.dispatcher.goes_to_workers(draft.type_id)
         is_free = self.hazards.admit(entry.envelope.position, entry.footprint)
         if is_free and entry.is_on_lane:
-            self._enqueue(entry)
+            self.dispatcher.enqueue(entry)
         return entry
 
-    def _take_position(  # noqa: PLR0913 - the facts of one message
+    def _take_position(  # noqa: PLR0913, PLR0917 - the facts of one message
         self,
         message: EncodedMessage,
         root: Root,
@@ -207,14 +203,6 @@ class Conductor:
             self._hooks.admitted(known.name, entry.envelope)
         return entry
 
-    def _goes_to_workers(self, type_id: int) -> bool:
-        route = self._routes[type_id]
-        if route.placement is Placement.INLINE or route.group not in self._groups:
-            return False
-        return route.placement is Placement.WORKER or self.scheduler.pays_off(type_id)
-
-    # ------------------------------------------------------------------ retiring
-
     def turn(self, limit: int) -> bool:
         """Retire what can retire, at most `limit` messages, then dispatch and flush; True: there is more to retire.
 
@@ -230,8 +218,9 @@ class Conductor:
         retired = 0
         while retired < limit and not self._is_halting and self.failure is None and self._step():
             retired += 1
-        self._dispatch()
-        self.flush()
+        if self.failure is None:
+            self.dispatcher.dispatch()
+        self._journal.flush()
         return retired == limit
 
     def _step(self) -> bool:
@@ -255,14 +244,14 @@ class Conductor:
         """The outcome of the head, current as of now; None while there is none, or only a stale one (O5)."""
         outcome: Outcome | None
         if entry.is_on_lane:
-            outcome = self.reorder_buffer.retire(entry.envelope.position)
+            outcome = self.dispatcher.reorder_buffer.retire(entry.envelope.position)
             if outcome is None:
                 return None
         else:
-            outcome, elapsed_ns = self._inline_lane.run(self._submission(entry))
+            outcome, elapsed_ns = self._inline_lane.run(self.dispatcher.submission(entry))
             if self._state.failure is not None:  # whatever the handler made of it, this is not its outcome
                 raise self._state.failure
-            self.scheduler.observe(entry.type_id, elapsed_ns)
+            self.dispatcher.scheduler.observe(entry.type_id, elapsed_ns)
             entry.was_head_when_sent = True
         stale = self._state.first_stale(outcome.reads)
         if stale is None:
@@ -271,7 +260,7 @@ class Conductor:
             return Failed(failure_of(AggregateExists(stale.name, stale.id)), outcome.reads)
         if self._hooks.discarded is not None:
             self._hooks.discarded(self._registry.name_of(entry.type_id), entry.envelope)
-        self._enqueue(entry)
+        self.dispatcher.enqueue(entry)
         return None
 
     def _conclude(self, entry: Entry, outcome: Outcome) -> bool:
@@ -284,7 +273,7 @@ class Conductor:
         if entry.cause is not None and entry.attempt <= route.retries and not died_too_often:
             entry.attempt += 1
             if entry.is_on_lane:
-                self._enqueue(entry)
+                self.dispatcher.enqueue(entry)
             return not entry.is_on_lane
         self._retire_failed(entry, outcome.failure, route)
         return True
@@ -361,12 +350,12 @@ class Conductor:
         """The only moment at which anything of a message becomes visible (O2)."""
         self.sequencer.retire()
         if entry.is_on_lane:
-            self.reorder_buffer.forget(entry.position)
+            self.dispatcher.reorder_buffer.forget(entry.position)
         self._journal.page.retired.append(outcome)
         for position in self.hazards.retire(entry.position, entry.footprint):
             freed = self.sequencer.find(position)
             if freed is not None and freed.is_on_lane:
-                self._enqueue(freed)
+                self.dispatcher.enqueue(freed)
         if self._hooks.retired is not None:
             self._hooks.retired(self._registry.name_of(entry.type_id), entry.envelope, outcome)
         if entry.root.open == 0:
@@ -384,114 +373,8 @@ class Conductor:
     def _decoded(self, events: Sequence[EncodedMessage]) -> tuple[Event, ...]:
         return tuple(self._registry.catalog.decode(event.type_id, event.body) for event in events)
 
-    # ------------------------------------------------------------------ to workers and back
-
-    def _enqueue(self, entry: Entry) -> None:
-        route = self._routes[entry.type_id]
-        key = entry.envelope.key if route.sticky else None
-        self.scheduler.enqueue(Job(entry.envelope.position, entry.type_id, route.group, key))
-
-    def _dispatch(self) -> None:
-        """Send out what workers have credit for."""
-        if self._lane is None or self.failure is not None:
-            return
-        head = self.sequencer.head
-        for job, worker_id in self.scheduler.assign():
-            entry = self.sequencer.find(job.position)
-            if entry is None:
-                self.scheduler.forget(job, worker_id)
-                continue
-            entry.generation += 1
-            if not self._lane.send(worker_id, self._submission(entry), self._routes[job.type_id].timeout_s):
-                self.scheduler.refuse(job, worker_id)
-                continue
-            entry.was_head_when_sent = entry is head
-            self.reorder_buffer.expect(job.position, entry.generation)
-            if self._hooks.dispatched is not None:
-                self._hooks.dispatched(self._registry.name_of(entry.type_id), entry.envelope, worker_id)
-
-    def _submission(self, entry: Entry) -> Submission:
-        states: tuple[AggregateState, ...] = ()
-        handler = entry.handler
-        if handler is not None and handler.options.loads:
-            command = self._registry.catalog.decode(entry.type_id, entry.body)
-            states = tuple(
-                self._state.load(self._registry.aggregate_name(aggregate), getattr(command, field))
-                for aggregate, field in handler.options.loads.items()
-            )
-        return Submission(entry.envelope, entry.generation, entry.attempt, entry.type_id, entry.body, states)
-
-    def worker_ready(self, worker_id: int, group: str) -> None:
-        """A worker takes commands from now on."""
-        self.scheduler.add_worker(worker_id, group)
-        if self._hooks.worker_ready is not None:
-            self._hooks.worker_ready(worker_id, group)
-
-    def completed(self, worker_id: int, completion: Completion) -> None:
-        """A worker has finished a command; what is not of its latest dispatch is dropped (W4)."""
-        self.scheduler.complete(worker_id, completion.position, completion.elapsed_ns)
-        self.reorder_buffer.accept(completion.position, completion.generation, completion.outcome)
-
-    def read_requested(self, worker_id: int, request: ReadRequest) -> None:
-        """Answer with the state as of the last retirement; whether it was current is judged at the head (O5)."""
-        assert self._lane is not None  # noqa: S101 - a lane asked
-        try:
-            state = self._state.load(request.name, request.id)
-        except BaseException as error:  # noqa: BLE001 - as in `turn`
-            self._break_off(error)
-        else:
-            self._lane.reply(worker_id, state)
-
-    def worker_gone(self, worker_id: int, blamed: tuple[int, int] | None, cause: Failure) -> None:
-        """Blame exactly the command that was running (W3); what merely waited goes elsewhere."""
-        for job in self.scheduler.remove_worker(worker_id):
-            entry = self.sequencer.find(job.position)
-            if entry is None:
-                continue
-            if blamed == (job.position, entry.generation):
-                entry.deaths += 1
-                if entry.deaths >= self._routes[entry.type_id].max_attempts:
-                    self.reorder_buffer.accept(job.position, entry.generation, Failed(cause))
-                    continue
-            self.scheduler.enqueue(job)
-        if self._hooks.worker_gone is not None:
-            self._hooks.worker_gone(worker_id, cause.message)
-
-    def turn_wanted(self) -> None:
-        """A lane has told us something."""
-        self._wake()
-
-    def lane_failed(self, error: InfrastructureError) -> None:
-        """Workers can no longer be had: nothing can go on in order."""
-        self.stop(BusClosed(str(error)))
-
-    # ------------------------------------------------------------------ becoming durable
-
-    def flush(self) -> None:
-        """Give the store what has come together, unless it is still busy with the last batch (group commit, U2)."""
-        if self._under_way is not None or self._journal.page.is_empty or self.failure is not None:
-            return
-        page = self._under_way = self._journal.turn_page()
-        self._committer.commit(page.batch(), partial(self._committed, page))
-
-    def _committed(self, page: Page, failure: StoreFailed | None) -> None:
-        """The batch is in the store, or will never be; on the bus thread, inside `flush` or some time later."""
-        self._under_way = None
-        try:
-            if failure is None:
-                self._make_known(page)
-            else:
-                self.stop(BusClosed(str(failure)))
-        except BaseException as error:  # noqa: BLE001 - as in `turn`
-            self._break_off(error)
-        finally:
-            page.decided.reach()
-        self.flush()
-        if self._store.is_blocking:  # nobody else is there to notice that everything has settled
-            self._wake()
-
     def _make_known(self, page: Page) -> None:
-        page.is_in_store = True
+        """What is on the page is in the store: show it to whoever follows or waits."""
         for outcome in page.retired:
             self._state.appended(outcome.changes)
         self._projections.feed(page.admitted)
@@ -517,6 +400,6 @@ class Conductor:
         """Nothing goes on from here; whoever still waits is told why. A batch that is under way is still decided."""
         if self.failure is None:
             self.failure = failure
-            self._journal.page.decided.reach()
+            self._journal.close()
             for root in self._open_roots.values():
                 root.receipt.abandon(failure)

@@ -1,12 +1,19 @@
-"""The journal: what was admitted and what retired since the last batch went to the store.
+"""The journal: what was admitted and what retired, on its way to the store, page by page.
 
-A page is one batch, what is to be announced once that batch is in the store, and whether it got there.
-Owned by the bus thread.
+::
+
+    admitted, retired, announcements --> page (being written) --flush--> page (under way) --> store
+                                                                             |
+                                                     make_known(page) <------'  one at a time, in order
+
+A page is one batch: while one is being made durable, the next fills, so that a slow store makes pages longer and not
+the bus slower (group commit, U2). Owned by the bus thread.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from driven.bus.receipts import Milestone
 from driven.service.event_store import Batch
@@ -14,6 +21,8 @@ from driven.service.event_store import Batch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from driven.bus.committer import Committer
+    from driven.errors import StoreFailed
     from driven.service.event_store import LoggedMessage, LoggedOutcome
 
 
@@ -23,10 +32,10 @@ class Page:
     __slots__ = ("admitted", "announcements", "decided", "is_in_store", "retired")
 
     def __init__(self) -> None:
-        """An empty page."""
         self.admitted: list[LoggedMessage] = []
         self.retired: list[LoggedOutcome] = []
         self.announcements: list[Callable[[], None]] = []
+        """What is to be said once the batch is in the store."""
         self.is_in_store = False
         self.decided = Milestone()
         """Reached when the batch is in the store, or when it is certain that it will not be."""
@@ -36,21 +45,75 @@ class Page:
         """Whether there is nothing to append."""
         return not self.admitted and not self.retired
 
-    def batch(self) -> Batch:
-        """What goes to the store."""
-        return Batch(self.admitted, self.retired)
-
 
 class Journal:
-    """The page that is being written."""
+    """The page that is being written, and the one that is under way."""
 
-    __slots__ = ("page",)
+    __slots__ = ("_break_off", "_committer", "_is_closed", "_is_flushing", "_make_known", "_under_way", "_wake", "page")
 
-    def __init__(self) -> None:
-        """Begin with an empty page."""
+    def __init__(
+        self,
+        committer: Committer,
+        make_known: Callable[[Page], None],
+        break_off: Callable[[BaseException], None],
+        wake: Callable[[], None],
+    ) -> None:
+        """`make_known` shows what has got into the store; `break_off` stops the bus because of an error.
+
+        `wake` is for a batch that is decided later than `flush`: nobody else would notice.
+        """
+        self._committer: Final = committer
+        self._make_known: Final = make_known
+        self._break_off: Final = break_off
+        self._wake: Final = wake
+        self._under_way: Page | None = None
+        self._is_closed = False
+        self._is_flushing = False
         self.page = Page()
 
-    def turn_page(self) -> Page:
-        """The page so far; writing goes on with a new one."""
+    @property
+    def latest(self) -> Page:
+        """The page with the latest admission; when it is in the store, so are all admissions before."""
+        if self.page.is_empty and self._under_way is not None:
+            return self._under_way
+        return self.page
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether everything that was written is in the store."""
+        return self.page.is_empty and self._under_way is None
+
+    def flush(self) -> None:
+        """Give the store the page, unless it is still busy with the last one."""
+        if self._under_way is not None or self.page.is_empty or self._is_closed:
+            return
         page, self.page = self.page, Page()
-        return page
+        self._under_way = page
+        self._is_flushing = True
+        try:
+            self._committer.commit(Batch(page.admitted, page.retired), partial(self._committed, page))
+        finally:
+            self._is_flushing = False
+
+    def close(self) -> None:
+        """Write no more; a page that is under way is still decided."""
+        self._is_closed = True
+        self.page.decided.reach()
+
+    def _committed(self, page: Page, failure: StoreFailed | None) -> None:
+        """The batch is in the store, or will never be; on the bus thread, inside `flush` or some time later."""
+        is_late = not self._is_flushing
+        self._under_way = None
+        try:
+            if failure is None:
+                page.is_in_store = True
+                self._make_known(page)
+            else:
+                self._break_off(failure)
+        except BaseException as error:  # noqa: BLE001 - what makes things known may not fail; the bus stops
+            self._break_off(error)
+        finally:
+            page.decided.reach()
+        self.flush()
+        if is_late:
+            self._wake()

@@ -44,8 +44,13 @@ class Lane(Protocol):
     def send(self, worker_id: int, submission: Submission, timeout_s: float | None) -> bool:
         """Hand a command to a worker; False when there is no room now, and nothing was sent.
 
+        The worker may sleep on until `ring`, which must follow before the bus thread does anything else.
+
         A worker that takes longer than `timeout_s` seconds over it is killed, and reported as gone.
         """
+
+    def ring(self) -> None:
+        """Wake every worker that was sent something."""
 
     def reply(self, worker_id: int, state: AggregateState) -> None:
         """Answer the read request of a worker; kept until there is room, dropped when the worker is gone."""
@@ -69,8 +74,8 @@ class LaneListener(Protocol):
     def worker_gone(self, worker_id: int, blamed: tuple[int, int] | None, cause: Failure) -> None:
         """A worker is no more; everything it had finished was reported before.
 
-        `blamed` is the (position, generation) of the command that was running, None when none was (W3); `cause` says how
-        it ended: exit code or signal, hint, tail of the traceback.
+        `blamed` is the (position, generation) of the command that was running, None when none was (W3); `cause` says
+        how it ended: exit code or signal, hint, tail of the traceback.
         """
 
     def lane_failed(self, error: InfrastructureError) -> None:

@@ -103,7 +103,7 @@ class MessageBus:
         """
         refuse_reentry()
         if command_id is not None and (not command_id or command_id.startswith("@")):
-            text = f"command_id {command_id!r} is empty or begins with '@', which marks ids that the bus gives; choose another"
+            text = f"command_id {command_id!r} is empty or begins with '@', as ids given by the bus do; choose another"
             raise ValueError(text)
         return self._submit(draft(self._registry, command), command_id, wait_s, trace)
 
@@ -119,8 +119,8 @@ class MessageBus:
             admitted=sequencer.last_position - self._first_position,
             retired=sequencer.retired,
             queued=len(sequencer),
-            in_flight=self._conductor.reorder_buffer.in_flight,
-            early=len(self._conductor.reorder_buffer),
+            in_flight=self._conductor.dispatcher.reorder_buffer.in_flight,
+            early=len(self._conductor.dispatcher.reorder_buffer),
             parked=self._conductor.parked,
             workers=self._worker_statistics(),
             projections=self._projections.statistics(),

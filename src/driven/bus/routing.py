@@ -57,8 +57,8 @@ def routes(registry: Registry, settings: Settings, groups: Collection[str]) -> d
             )
         if route.placement is Placement.INLINE and section is not None and section.timeout_s is not None:
             faults.append(
-                f"[commands.{name}] timeout_s = {route.timeout_s:g} is for {registry.name_of(type_id)}, which runs inline, "
-                f'where nothing can be killed; add placement = "worker", or drop timeout_s'
+                f"[commands.{name}] timeout_s = {route.timeout_s:g} is for {registry.name_of(type_id)}, which runs "
+                f'inline, where nothing can be killed; add placement = "worker", or drop timeout_s'
             )
     if faults:
         raise SettingsError("of this bus", faults)

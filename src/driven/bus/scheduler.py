@@ -140,7 +140,7 @@ class Scheduler:
                 hungry = [worker for worker in others if worker.has_credit and not worker.is_full]
 
     def refuse(self, job: Job, worker_id: int) -> None:
-        """The worker's ring was full: the job waits on, and the worker gets nothing before it has finished something."""
+        """The worker's ring was full: the job waits on, and the worker gets nothing until it finished something."""
         worker = self._workers[worker_id]
         self._release(worker, job.position)
         worker.is_full = True

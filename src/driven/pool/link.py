@@ -61,6 +61,9 @@ _GOODBYE: Final = int(RecordKind.GOODBYE)
 _RECORD_BYTES: Final = RECORD_HEADER_BYTES + RECORD_ALIGNMENT_BYTES
 """What a record takes in the ring beside its body, at most."""
 
+RING_EVERY: Final = 16
+"""Commands in one burst after which the worker is woken again: the first wakes it, and the last, by `ring`."""
+
 _Command = tuple[int, int]
 """position, generation"""
 
@@ -81,6 +84,7 @@ class Link:
         "_outbox",
         "_room_bytes",
         "_timeouts_s",
+        "_unrung",
         "is_open",
         "is_ready",
         "is_trusted",
@@ -123,6 +127,7 @@ class Link:
         self._in_flight_bytes = 0
         self._room_bytes: Final = channel.largest_body_bytes * LARGEST_BODY_SHARE // 2
         self._outbox: Final[deque[tuple[int, bytes]]] = deque()
+        self._unrung = 0
 
     @property
     def is_expecting(self) -> bool:
@@ -144,14 +149,22 @@ class Link:
         in_flight = self._in_flight
         if in_flight and self._in_flight_bytes + size > self._room_bytes:
             return False
-        if not self._channel.send(_SUBMISSION, body):
+        if not self._channel.put(_SUBMISSION, body):
             return False
+        if self._unrung % RING_EVERY == 0:
+            self._channel.ring()
+        self._unrung += 1
         command = (submission.envelope.position, submission.generation)
         in_flight[command] = size
         self._in_flight_bytes += size
         if timeout_s is not None:
             self._timeouts_s[command] = timeout_s
         return True
+
+    def ring(self) -> None:
+        """Wake the worker if it sleeps on what it was sent."""
+        self._unrung = 0
+        self._channel.ring()
 
     def reply(self, state: AggregateState) -> None:
         """Answer the read that it waits for. RingBroken: its memory cannot be trusted."""

@@ -80,6 +80,7 @@ class WorkerLane:
         self._workers: Final[dict[int, ProcessWorker]] = {}
         self._links: Final[dict[int, Link]] = {}
         self._failed_starts: Final[Counter[str]] = Counter()
+        self._unrung: Final[dict[int, Link]] = {}
         self._tick: asyncio.TimerHandle | None = None
         self._is_stopping = False
         self._loop: asyncio.AbstractEventLoop
@@ -142,11 +143,18 @@ class WorkerLane:
         except SegmentUnavailable as error:
             self._loop.call_soon(self._fail, worker_id, submission, error)
             return True
+        self._unrung[worker_id] = link
         if self._tick is None:
             self._arm_tick()
         if timeout_s is not None and self._pool is not None:
             self._pool.watch()
         return True
+
+    def ring(self) -> None:
+        """Wake every worker that was sent something."""
+        for link in self._unrung.values():
+            link.ring()
+        self._unrung.clear()
 
     def reply(self, worker_id: int, state: AggregateState) -> None:
         """Answer the read request of a worker; kept until there is room, dropped when the worker is gone."""
@@ -186,6 +194,7 @@ class WorkerLane:
     def worker_ended(self, worker: ProcessWorker, cause: Failure) -> None:
         """Tell what it had finished, then whose fault its end was; then have another."""
         link = self._links.pop(worker.worker_id)
+        self._unrung.pop(worker.worker_id, None)
         del self._workers[worker.worker_id]
         self._loop.remove_reader(worker.channel.doorbell_fileno())
         self._drain(link)

@@ -229,7 +229,22 @@ class Channel:
         return self._largest_body
 
     def send(self, kind: int, body: bytes) -> bool:
-        """Send one record and wake the other end if it sleeps; return False, and send nothing, when there is no room.
+        """Send one record and wake the other end if it sleeps; otherwise as `put`."""
+        sent = self.put(kind, body)
+        if sent:
+            self.ring()
+        return sent
+
+    def ring(self) -> None:
+        """Wake the other end if it sleeps; at most once for each time that it falls asleep."""
+        if self._outgoing.must_wake_reader():
+            self._their_bell.ring()
+
+    def put(self, kind: int, body: bytes) -> bool:
+        """Send one record without waking anybody; return False, and send nothing, when there is no room.
+
+        A wake-up is a system call, and the other core's time: whoever sends many records in a row rings in between
+        and at the end, and never forgets it.
 
         Args:
             kind: 1 to `LARGEST_KIND`; handed to the other end as it is.
@@ -242,11 +257,9 @@ class Channel:
         """
         if not 0 < kind <= LARGEST_KIND:
             raise ValueError(f"kind {kind:,}: kinds go from 1 to {LARGEST_KIND:,}")
-        outgoing = self._outgoing
-        sent = outgoing.try_write(kind, body) if len(body) <= self._largest_body else self._send_large(kind, body)
-        if sent and outgoing.must_wake_reader():
-            self._their_bell.ring()
-        return sent
+        if len(body) <= self._largest_body:
+            return self._outgoing.try_write(kind, body)
+        return self._send_large(kind, body)
 
     def _send_large(self, kind: int, body: bytes) -> bool:
         """Claim the record, pass the body, publish: a record that is published always has its body."""

@@ -83,7 +83,7 @@ class _Examination:
         self._check_bindings()
         if self.faults:
             self.injector.close()
-            raise RegistrationError(self.application.name, tuple(dict.fromkeys(self.faults)))
+            raise RegistrationError(self.application.name, self.faults)
         return Findings(
             injector=self.injector,
             handlers=self.handlers,

@@ -7,8 +7,9 @@
         |- SimulatedLane        workers that are records in this process; every step of theirs is a choice of the seed
         `- SimulatedCommitter   a store thread whose batches take a drawn number of steps
 
-No process, no thread, no clock, no sleeping: thousands of runs a minute, and a seed replays one exactly. Everything that
-crosses the ring in reality is encoded and decoded here as well. What is not simulated: bytes in shared memory, and time.
+No process, no thread, no clock, no sleeping: thousands of runs a minute, and a seed replays one exactly. Everything
+that crosses the ring in reality is encoded and decoded here as well. What is not simulated: bytes in shared memory,
+and time.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from driven.bus.committer import Done
+    from driven.bus.lane import LaneListener
     from driven.bus.receipts import Receipt
     from driven.domain.messages import Command
-    from driven.errors import StoreFailed
     from driven.service.application import Application
     from driven.service.event_store import Batch, EventStore
     from driven.wire import Submission
@@ -94,13 +95,13 @@ class SimulatedLane:
         self._next_id = 0
         self._answers: dict[int, bytes] = {}
         self._between: Callable[[], None] = lambda: None
-        self._conductor: Conductor | None = None
+        self._told: LaneListener | None = None
         self._groups: Final = dict(groups)
         self.kills = 0
 
-    def start(self, conductor: Conductor, between: Callable[[], None]) -> None:
+    def start(self, listener: LaneListener, between: Callable[[], None]) -> None:
         """All workers come up; `between` is what may happen while a handler waits for an aggregate."""
-        self._conductor = conductor
+        self._told = listener
         self._between = between
         for group, count in self._groups.items():
             for _ in range(count):
@@ -114,6 +115,9 @@ class SimulatedLane:
             return False
         worker.ring.append(encode(submission))
         return True
+
+    def ring(self) -> None:
+        """Nobody sleeps here."""
 
     def reply(self, worker_id: int, state: AggregateState) -> None:
         """Kept for the handler that asked."""
@@ -138,9 +142,9 @@ class SimulatedLane:
             self._run(worker)
         return True
 
-    def _listener(self) -> Conductor:
-        assert self._conductor is not None  # noqa: S101 - start() was called
-        return self._conductor
+    def _listener(self) -> LaneListener:
+        assert self._told is not None  # noqa: S101 - start() was called
+        return self._told
 
     def _spawn(self, group: str) -> None:
         self._next_id += 1
@@ -205,9 +209,8 @@ class SimulatedCommitter:
             return False
         if self._chance.random() >= self._faults.late_store:
             (batch, done), self._under_way = self._under_way, None
-            failure: StoreFailed | None = None
             self._store.append(batch)
-            done(failure)
+            done(None)
         return True
 
     def close(self) -> None:
@@ -226,15 +229,16 @@ class Simulation:
         faults: Faults | None = None,
         settings: Settings | None = None,
         middleware: Sequence[Middleware] = (),
+        store: EventStore | None = None,
     ) -> None:
-        """`workers`: how many there are, 0 for none, or how many of each group."""
+        """`workers`: how many there are, 0 for none, or how many of each group. `store` None: in memory."""
         faults = faults or Faults()
         settings = settings or Settings()
         groups = {"default": workers} if isinstance(workers, int) else dict(workers)
         groups = {group: count for group, count in groups.items() if count}
         chance = random.Random(seed)  # noqa: S311 - reproducible by design
         self.registry: Final = build_registry(application)
-        self.store: Final = MemoryStore()
+        self.store: Final = MemoryStore() if store is None else store
         self.store.open()
         execution = Execution(self.registry, self.store.log_id)
         self.committer: Final = SimulatedCommitter(self.store, chance, faults)
@@ -258,7 +262,7 @@ class Simulation:
 
     def run(self, commands: Sequence[Command]) -> tuple[Receipt, ...]:
         """Admit all commands, then let workers, store and conductor take steps until everything has settled."""
-        self.lane.start(self.conductor, self._between)
+        self.lane.start(self.conductor.dispatcher, self._between)
         receipts = tuple(self.conductor.admit(draft(self.registry, command), None) for command in commands)
         while self.conductor.failure is None and not self.conductor.is_settled:
             self.conductor.turn(self._chance.randint(1, 8))
@@ -285,7 +289,7 @@ class Simulation:
         if head is not None and not self.lane.step() and not self.committer.step():
             text = (
                 f"nothing moves any more: position {head.position} is at the head, "
-                f"{self.conductor.scheduler.waiting} commands wait for workers"
+                f"{self.conductor.dispatcher.scheduler.waiting} commands wait for workers"
             )
             raise RuntimeError(text)
 

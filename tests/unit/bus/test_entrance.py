@@ -37,7 +37,17 @@ class Room:
 
 
 STEPS = st.lists(
-    st.sampled_from([["come"], ["come", "settle"], ["leave"], ["leave", "settle"], ["cancel 0"], ["leave", "cancel 0"], ["cancel 1"]]),
+    st.sampled_from(
+        [
+            ["come"],
+            ["come", "settle"],
+            ["leave"],
+            ["leave", "settle"],
+            ["cancel 0"],
+            ["leave", "cancel 0"],
+            ["cancel 1"],
+        ]
+    ),
     max_size=30,
 ).map(lambda groups: [step for group in groups for step in group])
 

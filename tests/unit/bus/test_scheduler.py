@@ -156,7 +156,9 @@ def scheduler_with(workers: int, costs_ns: dict[int, int]) -> Scheduler:
     return scheduler
 
 
-def enqueue(scheduler: Scheduler, positions: Iterable[int], type_id: int = SHORT, sticky_key: str | None = None) -> None:
+def enqueue(
+    scheduler: Scheduler, positions: Iterable[int], type_id: int = SHORT, sticky_key: str | None = None
+) -> None:
     """Jobs of one type, in the order given."""
     for position in positions:
         scheduler.enqueue(Job(position, type_id, "default", sticky_key))

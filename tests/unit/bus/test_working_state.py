@@ -22,7 +22,9 @@ def change(aggregate_id: str, expected_version: int) -> Change:
 def append(store: MemoryStore, changes: list[Change]) -> None:
     """One message that retires with these changes."""
     position = store.last_position + 1
-    message = LoggedMessage(Envelope(position, f"@{position}", position, 0, 0, None, 0), MessageKind.COMMAND, "n", 1, b"")
+    message = LoggedMessage(
+        Envelope(position, f"@{position}", position, 0, 0, None, 0), MessageKind.COMMAND, "n", 1, b""
+    )
     store.append(Batch([message], [LoggedOutcome(position, Status.SUCCEEDED, 1, tuple(changes))]))
 
 

@@ -86,6 +86,13 @@ def test_a_handler_is_given_something_else_at_every_position_and_in_every_log(st
     assert len(set(given_ids)) == len(given_ids)
 
 
+def test_every_id_of_a_handler_is_another_one() -> None:
+    """O6: the first, the second and all that follow."""
+    context = context_at(0)
+
+    assert len({context.new_id() for _ in range(100)}) == 100
+
+
 def test_sibling_reactions_to_one_event_are_given_different_ids(start: Start) -> None:
     """O6: they share a position, and must not take each other's ids; each is the same on every attempt."""
     process = start(asking())

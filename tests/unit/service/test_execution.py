@@ -190,20 +190,30 @@ def test_a_keyboard_interrupt_is_no_failure_of_the_command(start: Start) -> None
         process.run(Do())
 
 
+class Endless:
+    """Asks itself for its text."""
+
+    def __str__(self) -> str:
+        return str(self)
+
+    __repr__ = __str__
+
+
 def test_endless_recursion_fails_with_the_same_words_wherever_it_strikes(start: Start) -> None:
-    """O6: the limit strikes deeper in one process than in another; the log does not tell."""
+    """O6: the limit strikes at another depth, and in another function, in another process; the log does not tell."""
 
     def handle(command: Do) -> Did:
         return handle(command)
 
-    process = start(application(handle))
+    def convert(command: Do) -> Did:
+        return Did(str(Endless()))
 
-    def deeper(levels: int) -> Any:  # noqa: ANN401 - an outcome
-        return deeper(levels - 1) if levels else process.run(Do())
+    def represent(command: Do) -> Did:
+        return Did(repr([Endless()]))
 
-    found = {(failure(deeper(levels)).error_type, failure(deeper(levels)).message) for levels in (0, 1, 2, 50)}
+    found = [failure(start(application(handler)).run(Do())) for handler in (handle, convert, represent)]
 
-    assert found == {("RecursionError", "maximum recursion depth exceeded")}
+    assert {(one.error_type, one.message) for one in found} == {("RecursionError", "maximum recursion depth exceeded")}
 
 
 def test_a_failure_keeps_both_ends_of_an_endless_text() -> None:
@@ -255,6 +265,20 @@ def test_events_are_returned_alone_in_a_collection_or_one_by_one(
 
     assert isinstance(outcome, Succeeded)
     assert process.decoded(outcome.events) == [Did(name) for name in events]
+
+
+def test_recorded_events_come_before_returned_ones(start: Start) -> None:
+    """O3: what an aggregate told while the handler ran happened before the handler returned."""
+
+    def handle(command: Do, uow: UnitOfWork) -> Did:
+        thing = Thing("1")
+        uow.add(thing)
+        thing.record(Did("recorded"))
+        return Did("returned")
+
+    process = start(application(handle))
+
+    assert process.decoded(process.run(Do()).events) == [Did("recorded"), Did("returned")]
 
 
 def test_a_generator_that_raises_leaves_nothing(start: Start) -> None:
@@ -480,10 +504,12 @@ def test_a_generator_is_inside_its_handler_while_it_is_read(start: Start) -> Non
     assert failure(start(application(handle)).run(Do())).error_type == "driven.errors.ReentrantDispatch"
 
 
-def test_nothing_runs_any_more_once_a_handler_has_raised(start: Start) -> None:
+def test_nothing_runs_any_more_once_a_handler_or_a_reaction_has_raised(start: Start) -> None:
     """O7: the next submit of this thread is welcome."""
     start(application(raising(ValueError))).run(Do())
+    refuse_reentry()
 
+    start(reacting(lambda _: _raise(ValueError()))).react(Did("x"))
     refuse_reentry()
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
 import pytest
-from dishka import FromComponent, Provider, provide
+from dishka import Container, FromComponent, Provider, provide
 
 from driven import Aggregate, Application, Command, Context, Event, Placement, Repository, Scope, UnitOfWork
 from driven.service.registry import build_registry
@@ -474,6 +475,49 @@ def test_a_decorator_of_a_provider_makes_a_handler_stateful_as_well() -> None:
     (handler,) = build_registry(app).handlers.values()
 
     assert handler.is_stateful
+
+
+def test_an_object_of_scope_app_is_made_once_however_many_threads_ask_for_it(start: Start) -> None:
+    """W9: workers that are threads share a process."""
+    app = asking()
+    inside, twice, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def speaker() -> Speaker:
+        if inside.is_set():
+            twice.set()
+        inside.set()
+        assert go_on.wait(10)
+        return Plain()
+
+    app.binds(Speaker, to=speaker)
+    container = start(app).registry.injector.container
+    found: list[Speaker] = []
+    threads = [threading.Thread(target=lambda: found.append(container.get(Speaker))) for _ in range(2)]
+    threads[0].start()
+    assert inside.wait(10)
+    threads[1].start()
+    made_twice = twice.wait(0.2)
+    go_on.set()
+    for thread in threads:
+        thread.join()
+
+    assert not made_twice
+    assert found[0] is found[1]
+
+
+def test_a_factory_of_a_provider_may_ask_the_container_itself(start: Start) -> None:
+    """W9: the lock that keeps threads apart lets the same thread in again."""
+    provider = Provider(scope=Scope.APP)
+
+    def speaker(container: Container) -> Speaker:
+        return Loud(container.get(Words))
+
+    provider.provide(speaker)
+    app = asking()
+    app.binds(Words, to=Words("asked"))
+    app.uses(provider)
+
+    assert answers(start(app)) == ["ASKED"]
 
 
 def test_a_projector_gets_the_read_model_that_everybody_gets(start: Start) -> None:

@@ -1210,6 +1210,13 @@ class Rich(Command):
     again: Rich | None = None
 
 
+def test_a_stateless_handler_may_stick_to_the_worker_of_its_key() -> None:
+    """Section 7: same key, same worker, for handlers that keep something warm."""
+    registry = registry_of(lambda app: app.handles(Begin, key="name", sticky=True)(takes_none))
+
+    assert [handler.is_stateful for handler in registry.handlers.values()] == [False]
+
+
 def test_fields_may_be_anything_that_comes_back_as_it_went() -> None:
     """R1: nested structs, generics, dicts with keys of any kind, sets that can be sorted, recursion."""
 
