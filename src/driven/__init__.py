@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from driven.bus.receipts import CommandOutcome, Receipt, Settlement
     from driven.bus.statistics import BusStatistics, WorkerStatistics
     from driven.bus.sync_bus import SyncBus, SyncReceipt
+    from driven.configuration import load_settings
     from driven.domain.aggregate import Aggregate
     from driven.domain.messages import Command, Envelope, Event, Message
     from driven.errors import (
@@ -60,7 +61,6 @@ if TYPE_CHECKING:
         Settings,
         StoreSettings,
         WorkerSettings,
-        load_settings,
     )
 
 _HOME = {
@@ -71,6 +71,7 @@ _HOME = {
     "driven.bus.receipts": ("CommandOutcome", "Receipt", "Settlement"),
     "driven.bus.statistics": ("BusStatistics", "WorkerStatistics"),
     "driven.bus.sync_bus": ("SyncBus", "SyncReceipt"),
+    "driven.configuration": ("load_settings",),
     "driven.domain.aggregate": ("Aggregate",),
     "driven.domain.messages": ("Command", "Envelope", "Event", "Message"),
     "driven.errors": (
@@ -114,7 +115,6 @@ _HOME = {
         "Settings",
         "StoreSettings",
         "WorkerSettings",
-        "load_settings",
     ),
 }
 

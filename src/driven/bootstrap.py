@@ -27,13 +27,14 @@ from driven.bus.middleware import Hooks
 from driven.bus.projections import Projections
 from driven.bus.routing import routes
 from driven.bus.sync_bus import SyncBus
+from driven.configuration import load_settings, validate
 from driven.errors import BusClosed, RegistrationError, SettingsError
 from driven.placement import Placement
 from driven.pool.cpus import available_cpus
 from driven.service.execution import Execution
 from driven.service.graph import message_graph
 from driven.service.registry import Registry, application_reference, build_registry, resolve_application
-from driven.settings import DEFAULT_GROUP, Settings, load_settings, validate
+from driven.settings import DEFAULT_GROUP, Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -188,6 +189,7 @@ class _Assembly:
             lane=lane,
             groups=self.groups,
             wake=lambda: bus.wake(),  # noqa: PLW0108 - the bus is made after its conductor
+            turn_now=lambda: bus.turn_now(),  # noqa: PLW0108 - as above
         )
         bus = MessageBus(
             registry=self.registry,

@@ -98,7 +98,7 @@ class Failure(msgspec.Struct, frozen=True, array_like=True, gc=False):
     traceback: str = ""
 
 
-class Succeeded(msgspec.Struct, frozen=True, array_like=True, tag=1):
+class Succeeded(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=1):
     """The handler returned; its events in emission order, its changes, and what it read."""
 
     events: tuple[EncodedMessage, ...] = ()
@@ -106,7 +106,7 @@ class Succeeded(msgspec.Struct, frozen=True, array_like=True, tag=1):
     reads: tuple[Read, ...] = ()
 
 
-class Failed(msgspec.Struct, frozen=True, array_like=True, tag=2):
+class Failed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=2):
     """The handler raised, or could not be run; only what it read is kept, to judge whether it was stale."""
 
     failure: Failure
@@ -116,7 +116,7 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag=2):
 Outcome = Succeeded | Failed
 
 
-class Submission(msgspec.Struct, frozen=True, array_like=True):
+class Submission(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One command on its way to where it runs; `generation` counts its dispatches (W4), `attempt` its failures."""
 
     envelope: Envelope
@@ -127,7 +127,7 @@ class Submission(msgspec.Struct, frozen=True, array_like=True):
     states: tuple[AggregateState, ...] = ()
 
 
-class Completion(msgspec.Struct, frozen=True, array_like=True):
+class Completion(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a worker did with a submission, and the nanoseconds it took."""
 
     position: int

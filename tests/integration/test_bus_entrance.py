@@ -6,8 +6,8 @@ import asyncio
 import threading
 
 import pytest
-from both_loops import on_both_loops, until
 
+from both_loops import on_both_loops, until
 from driven import (
     Application,
     BusClosed,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from both_loops import on_both_loops, until
 
+from both_loops import on_both_loops, until
 from driven import (
     Aggregate,
     Application,
@@ -241,7 +241,9 @@ async def test_a_handler_may_say_that_its_failure_stops_the_bus() -> None:
         receipt = await bus.submit(Pay([("ann", UNLUCKY), ("bob", 2)]))
 
         assert (await receipt.handled()).events
-        with pytest.raises(BusClosed, match=r"bank.Deposit at position 3 failed and its handler says on_exhausted=HALT"):
+        with pytest.raises(
+            BusClosed, match=r"bank.Deposit at position 3 failed and its handler says on_exhausted=HALT"
+        ):
             await receipt.settled()
         with pytest.raises(BusClosed, match="on_exhausted=HALT"):
             await bus.submit(Deposit("cid", 1))
@@ -368,7 +370,8 @@ async def test_a_loop_does_not_keep_others_waiting() -> None:
     """F5, O3: breadth-first, so a loop and its neighbours take turns."""
 
     class Retired(Middleware):
-        roots: list[int] = []
+        def __init__(self) -> None:
+            self.roots: list[int] = []
 
         def retired(self, name: str, envelope: Envelope, outcome: LoggedOutcome) -> None:
             self.roots.append(envelope.correlation)

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import pytest
-from both_loops import on_both_loops
 
+from both_loops import on_both_loops
 from driven import (
     Application,
     Command,
     CommandFailed,
     CommandIdReused,
-    CommandParked,
     Event,
     Settings,
     WorkerSettings,
     open_bus,
 )
 from driven.adapters.stores.memory import MemoryStore
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from driven import MessageBus
 
 INLINE = Settings(workers=WorkerSettings(count=0))
 
@@ -88,9 +81,7 @@ async def test_the_same_command_while_the_first_is_open_gives_the_first_receipt(
         assert bus.statistics().admitted == 4
 
 
-@pytest.mark.parametrize(
-    ("card", "cents"), [("visa", 5), ("visa", 0), ("nobody", 5), ("nobody", 0)], ids=lambda value: str(value)
-)
+@pytest.mark.parametrize(("card", "cents"), [("visa", 5), ("visa", 0), ("nobody", 5), ("nobody", 0)], ids=str)
 @on_both_loops
 async def test_the_same_command_after_the_first_has_settled_gives_what_came_of_it(card: str, cents: int) -> None:
     """U5: position, events and settlement are read from the log, and are what the first submitter was told."""

@@ -7,8 +7,8 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from both_loops import PATIENCE_S, on_both_loops
 
+from both_loops import PATIENCE_S, on_both_loops
 from driven import (
     Application,
     Command,
@@ -160,7 +160,8 @@ async def test_threads_with_loops_of_their_own_may_submit_at_the_same_time() -> 
         for thread in threads:
             thread.start()
         outcomes[8] = await handle_all(bus, names)
-        await asyncio.to_thread(lambda: [thread.join(PATIENCE_S) for thread in threads])
+        for thread in threads:
+            await asyncio.to_thread(thread.join, PATIENCE_S)
 
     assert order.retired_positions == list(range(1, 9 * 25 * 2 + 1))
     for own in outcomes.values():
@@ -184,15 +185,15 @@ def reaching_for(held: list[MessageBus]) -> Application:
     @app.handles(Use)
     def use(command: Use) -> Used:
         if command.how == "submit in handler":
-            held[0].submit(Use("again"))
+            _ = held[0].submit(Use("again"))
         if command.how == "handle in handler":
-            held[0].handle(Use("again"))
+            _ = held[0].handle(Use("again"))
         return Used(command.how)
 
     @app.reacts_to(Used)
     def react(event: Used) -> Use | None:
         if event.how == "submit in reaction":
-            held[0].submit(Use("again"))
+            _ = held[0].submit(Use("again"))
         return None
 
     return app
@@ -270,13 +271,13 @@ def paint_shop() -> Application:
 
 @on_both_loops
 async def test_what_cannot_be_run_gets_no_position() -> None:
-    """O1, R1: a command without a handler, without its key, or with a value of the wrong type is refused at the door."""
+    """O1, R1: a command without a handler, without its key, or with a value of a wrong type is refused at the door."""
     async with open_bus(paint_shop(), INLINE) as bus:
-        with pytest.raises(UnknownCommand, match="it handles: paints.Paint"):
+        with pytest.raises(UnknownCommand, match=r"it handles: paints\.Paint"):
             await bus.submit(Order66())
         with pytest.raises(EmptyKey, match=r"paints.Paint.colour is the command's key and it is empty"):
             await bus.submit(Paint(""))
-        with pytest.raises(MalformedMessage, match="not a valid paints.Paint"):
+        with pytest.raises(MalformedMessage, match=r"not a valid paints\.Paint"):
             await bus.submit(Paint("red", coats="two"))  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="choose another"):
             await bus.submit(Paint("red"), command_id="@1")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driven.configuration import load_settings, validate
 from driven.errors import SettingsError
 from driven.placement import Placement
 from driven.settings import (
@@ -19,8 +20,6 @@ from driven.settings import (
     Settings,
     StoreSettings,
     WorkerSettings,
-    load_settings,
-    validate,
 )
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from driven.bus.hazards import UNKEYED, Hazards
 from driven.bus.inline_lane import InlineLane
 from driven.bus.journal import Journal, Page
 from driven.bus.receipts import Receipt, Settlement
-from driven.bus.recorded import recorded_receipt, refuse_other_command
+from driven.bus.recorded import receipt_from_log, refuse_other_command
 from driven.bus.sequencer import Entry, Root, Sequencer
 from driven.bus.working_state import WorkingState
 from driven.errors import (
@@ -79,11 +79,13 @@ class Conductor:
         lane: Lane | None,
         groups: Collection[str],
         wake: Callable[[], None],
+        turn_now: Callable[[], None] | None = None,
         timer_ns: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         """`lane` None: no workers, everything runs inline. `groups` are the worker groups that the lane serves.
 
-        `wake` asks whoever drives the conductor for a `turn`. `timer_ns` measures what inline handlers cost, and
+        `wake` asks whoever drives the conductor for a `turn`, `turn_now` for one at once, when a lane has told
+        something and nothing else is going on. `timer_ns` measures what inline handlers cost, and
         nothing else.
         """
         self._registry: Final = registry
@@ -109,7 +111,7 @@ class Conductor:
             hooks=hooks,
             lane=lane,
             groups=groups,
-            wake=wake,
+            turn_now=turn_now or wake,
             break_off=self._break_off,
         )
         self._open_roots: dict[int, Root] = {}
@@ -138,18 +140,11 @@ class Conductor:
 
     def _accepted_before(self, command_id: str, draft: Draft) -> Receipt | None:
         """The receipt of the command that was accepted under this id before, if any (U5)."""
-        name = self._registry.name_of(draft.type_id)
         root = self._open_ids.get(command_id)
-        if root is not None:
-            known = (self._registry.name_of(root.draft.type_id), root.draft.body)
-            refuse_other_command(command_id, draft, name, known, root.position)
-            return root.receipt
-        record = self._store.find(command_id)
-        if record is None:
-            return None
-        known = (record.message.name, record.message.body)
-        refuse_other_command(command_id, draft, name, known, record.message.envelope.position)
-        return recorded_receipt(record, self._store, self._registry.catalog)
+        if root is None:
+            return receipt_from_log(command_id, draft, self._store, self._registry.catalog)
+        refuse_other_command(command_id, draft, root.draft, self._registry.name_of(root.draft.type_id), root.position)
+        return root.receipt
 
     @property
     def page(self) -> Page:

@@ -45,7 +45,7 @@ class Dispatcher:
         hooks: Hooks,
         lane: Lane | None,
         groups: Collection[str],
-        wake: Callable[[], None],
+        turn_now: Callable[[], None],
         break_off: Callable[[BaseException], None],
     ) -> None:
         """`groups` are the worker groups that `lane` serves; `break_off` stops the bus because of an error."""
@@ -56,7 +56,7 @@ class Dispatcher:
         self._hooks: Final = hooks
         self._lane: Final = lane
         self._groups: Final = frozenset(groups) if lane is not None else frozenset[str]()
-        self._wake: Final = wake
+        self._turn_now: Final = turn_now
         self._break_off: Final = break_off
         self.scheduler: Final = Scheduler()
         self.reorder_buffer: Final = ReorderBuffer()
@@ -146,7 +146,7 @@ class Dispatcher:
 
     def turn_wanted(self) -> None:
         """Something of the above was told."""
-        self._wake()
+        self._turn_now()
 
     def lane_failed(self, error: InfrastructureError) -> None:
         """Workers can no longer be had: nothing can go on in order."""

@@ -28,6 +28,11 @@ class Entrance:
         self._promised = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    @property
+    def is_free(self) -> bool:
+        """Whether somebody who comes now need not wait."""
+        return not self._waiting and not self._promised and self._has_room()
+
     async def enter(self, wait_s: float | None) -> None:
         """Return when there is room; the caller must use it before it awaits anything else.
 

@@ -73,6 +73,7 @@ class MessageBus:
         self._entrance: Final = Entrance(settings.max_pending, conductor.sequencer.__len__)
         self._first_position: Final = store.last_position
         self._is_pump_due = False
+        self._is_turning = False
         self._turn_limit = TURN_LIMIT
         self._drained: asyncio.Event | None = None
         self._visits: Final[set[concurrent.futures.Future[Receipt]]] = set()
@@ -105,7 +106,7 @@ class MessageBus:
         if command_id is not None and (not command_id or command_id.startswith("@")):
             text = f"command_id {command_id!r} is empty or begins with '@', as ids given by the bus do; choose another"
             raise ValueError(text)
-        return self._submit(draft(self._registry, command), command_id, wait_s, trace)
+        return self._accept(draft(self._registry, command), command_id, wait_s, trace)
 
     def handle(self, command: Command, *, command_id: str | None = None) -> Coroutine[Any, Any, CommandOutcome]:
         """Submit a command and wait until it has retired; raises what `submit` and `Receipt.handled` raise."""
@@ -141,6 +142,13 @@ class MessageBus:
             self._is_pump_due = True
             self._loop.call_soon(self._pump)
 
+    def turn_now(self) -> None:
+        """Give the conductor a turn at once, for a lane that has told it something; called on the bus thread."""
+        if self._is_turning:
+            self.wake()
+        else:
+            self._pump()
+
     async def drain(self, timeout_s: float) -> bool:
         """Take no more commands, and wait until all accepted ones have settled; True: they have (X4)."""
         self._drained = self._drained or asyncio.Event()
@@ -166,13 +174,6 @@ class MessageBus:
         receipt = await self.submit(command, command_id=command_id)
         return await receipt.handled()
 
-    async def _submit(self, offered: Draft, command_id: str | None, wait_s: float | None, trace: str) -> Receipt:
-        """Accept a command, whatever event loop the caller runs in."""
-        accepting = self._accept(offered, command_id, wait_s, trace)
-        if asyncio.get_running_loop() is self._loop:
-            return await accepting
-        return await asyncio.wrap_future(self._visit(accepting))
-
     def _visit(self, accepting: Coroutine[Any, Any, Receipt]) -> concurrent.futures.Future[Receipt]:
         """Serve a caller from another event loop on the bus's own, which does not end before he is served."""
         with self._visits_lock:
@@ -185,8 +186,11 @@ class MessageBus:
         return visit
 
     async def _accept(self, offered: Draft, command_id: str | None, wait_s: float | None, trace: str) -> Receipt:
+        if asyncio.get_running_loop() is not self._loop:
+            return await asyncio.wrap_future(self._visit(self._accept(offered, command_id, wait_s, trace)))
         self._check_open()
-        await self._entrance.enter(wait_s)
+        if not self._entrance.is_free:
+            await self._entrance.enter(wait_s)
         try:
             self._check_open()
             receipt = self._conductor.admit(offered, command_id, trace)
@@ -207,9 +211,11 @@ class MessageBus:
 
     def _pump(self) -> None:
         self._is_pump_due = False
+        self._is_turning = True
         try:
             self._turn()
         finally:  # a turn raises what ends programs; whoever waits is let go all the same
+            self._is_turning = False
             self._open_up()
 
     def _turn(self) -> None:

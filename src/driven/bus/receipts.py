@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -42,6 +43,9 @@ class Settlement(msgspec.Struct, frozen=True):
     """How many of them are parked, and so did not happen."""
 
 
+_first_waiter: Final = threading.Lock()
+
+
 class Milestone:
     """Something that is reached once, and the futures of those who wait for it."""
 
@@ -50,7 +54,7 @@ class Milestone:
     def __init__(self) -> None:
         """Not reached yet."""
         self._is_reached = False
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: list[asyncio.Future[None]] | None = None
 
     @property
     def is_reached(self) -> bool:
@@ -62,7 +66,11 @@ class Milestone:
         if self._is_reached:
             return
         future = asyncio.get_running_loop().create_future()
-        self._waiters.append(future)
+        waiters = self._waiters
+        if waiters is None:  # most are never waited for: a list for each would be the garbage collector's burden
+            with _first_waiter:
+                waiters = self._waiters = self._waiters or []
+        waiters.append(future)
         # reach() sets the claim before it looks at the list: either it finds this future there, or we see the claim
         if self._is_reached:
             return
@@ -70,7 +78,7 @@ class Milestone:
             await future
         except asyncio.CancelledError:
             with contextlib.suppress(ValueError):  # reach() was faster
-                self._waiters.remove(future)
+                waiters.remove(future)
             raise
 
     def reach(self) -> None:
@@ -79,9 +87,9 @@ class Milestone:
             return
         self._is_reached = True
         # a copy: whoever gives up in another thread takes himself out of the list meanwhile
-        for future in tuple(self._waiters):
+        for future in tuple(self._waiters or ()):
             _wake(future)
-        self._waiters.clear()
+        self._waiters = None  # the futures, and with them the event loops, of those who waited
 
 
 def _wake(future: asyncio.Future[None]) -> None:

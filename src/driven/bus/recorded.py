@@ -15,11 +15,26 @@ if TYPE_CHECKING:
     from driven.wire import Catalog
 
 
-def refuse_other_command(command_id: str, draft: Draft, name: str, recorded: tuple[str, bytes], position: int) -> None:
-    """Raise `CommandIdReused` unless what is recorded under `command_id` is the same command."""
-    recorded_name, recorded_body = recorded
-    if (name, draft.body) != (recorded_name, recorded_body):
-        raise CommandIdReused(command_id, recorded_name, position)
+def refuse_other_command(command_id: str, draft: Draft, accepted: Draft, name: str, position: int) -> None:
+    """Raise `CommandIdReused` unless the command `accepted` before under this id, named `name`, is the same."""
+    if (draft.type_id, draft.body) != (accepted.type_id, accepted.body):
+        raise CommandIdReused(command_id, name, position)
+
+
+def receipt_from_log(command_id: str, draft: Draft, store: EventStore, catalog: Catalog) -> Receipt | None:
+    """The receipt of the command that the log holds under this id, None when it holds none.
+
+    Raises:
+        CommandIdReused: it holds another command.
+
+    """
+    record = store.find(command_id)
+    if record is None:
+        return None
+    message = record.message
+    if (catalog.entries[draft.type_id].name, draft.body) != (message.name, message.body):
+        raise CommandIdReused(command_id, message.name, message.envelope.position)
+    return recorded_receipt(record, store, catalog)
 
 
 def recorded_receipt(record: LogRecord, store: EventStore, catalog: Catalog) -> Receipt:

@@ -47,7 +47,7 @@ class Status(enum.Enum):
     PARKED = "parked"
 
 
-class LoggedMessage(msgspec.Struct, frozen=True, array_like=True):
+class LoggedMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A message as accepted: it has its position, and everything needed to take it up again."""
 
     envelope: Envelope
@@ -57,7 +57,7 @@ class LoggedMessage(msgspec.Struct, frozen=True, array_like=True):
     body: bytes
 
 
-class LoggedOutcome(msgspec.Struct, frozen=True, array_like=True):
+class LoggedOutcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How the message at `position` retired, and what it changed; what it caused are messages of their own."""
 
     position: int

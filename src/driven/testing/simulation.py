@@ -29,7 +29,7 @@ from driven.bus.routing import routes
 from driven.service.event_store import log_digest
 from driven.service.execution import Execution
 from driven.service.intake import draft
-from driven.service.registry import build_registry
+from driven.service.registry import Registry, build_registry
 from driven.settings import Settings
 from driven.wire import (
     AggregateState,
@@ -222,7 +222,7 @@ class Simulation:
 
     def __init__(  # noqa: PLR0913 - each is one dial of the simulation
         self,
-        application: Application,
+        application: Application | Registry,
         *,
         workers: int | Mapping[str, int],
         seed: int,
@@ -231,13 +231,24 @@ class Simulation:
         middleware: Sequence[Middleware] = (),
         store: EventStore | None = None,
     ) -> None:
-        """`workers`: how many there are, 0 for none, or how many of each group. `store` None: in memory."""
+        """Nothing has begun yet.
+
+        Args:
+            application: an application; as a registry, whoever runs many simulations has it checked only once.
+            workers: how many there are, 0 for none, or how many of each group.
+            seed: decides everything that is left to chance.
+            faults: what goes wrong, and how often; None: nothing.
+            settings: the configuration; None: the default.
+            middleware: hooks, called in this order.
+            store: where the log is; None: in memory.
+
+        """
         faults = faults or Faults()
         settings = settings or Settings()
         groups = {"default": workers} if isinstance(workers, int) else dict(workers)
         groups = {group: count for group, count in groups.items() if count}
         chance = random.Random(seed)  # noqa: S311 - reproducible by design
-        self.registry: Final = build_registry(application)
+        self.registry: Final = application if isinstance(application, Registry) else build_registry(application)
         self.store: Final = MemoryStore() if store is None else store
         self.store.open()
         execution = Execution(self.registry, self.store.log_id)

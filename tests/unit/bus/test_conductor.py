@@ -1,4 +1,4 @@
-"""The conductor where something goes wrong between its organs: it stops with a reason, and keeps nothing of what is over.
+"""The conductor where something goes wrong between its organs: it stops with a reason, and keeps nothing that is over.
 
 The store, the clock and the workers are simulated, or stand in the test; the conductor is the real one.
 """
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ordering import Plan, app, command_of
 
 from driven import BusClosed, BusSettings, CommandSettings, Settings, WorkerSettings, open_bus
 from driven.adapters.stores.memory import MemoryStore
@@ -23,7 +22,9 @@ from driven.errors import StoreFailed, WorkersUnavailable
 from driven.placement import Placement
 from driven.service.event_store import Status
 from driven.service.intake import draft
+from driven.service.registry import build_registry
 from driven.testing.simulation import Faults, Simulation
+from ordering import Plan, app, command_of
 
 if TYPE_CHECKING:
     from driven.bus.receipts import Receipt, Settlement
@@ -64,6 +65,7 @@ ROUTES = st.fixed_dictionaries(
     },
 )
 MANY_ATTEMPTS = WorkerSettings(max_attempts=1_000_000)
+REGISTRY = build_registry(app)
 
 
 def told(receipt: Receipt) -> Settlement:
@@ -83,7 +85,11 @@ def test_groups_stickiness_budgets_and_parking_change_nothing_in_the_log(
 
     for workers in ({}, {"default": 1, "other": 2}, {"default": 3, "other": 1}):
         simulation = Simulation(
-            app, workers=workers, seed=seed, faults=Faults(kill=0.1), settings=without_group(configuration, workers)
+            REGISTRY,
+            workers=workers,
+            seed=seed,
+            faults=Faults(kill=0.1),
+            settings=without_group(configuration, workers),
         )
         receipts = simulation.run([command_of(plan) for plan in roots])
         digests.append(simulation.digest())
@@ -103,7 +109,7 @@ def without_group(configuration: Settings, workers: dict[str, int]) -> Settings:
 @given(roots=ROOTS, bus=TIGHT, seed=st.integers(0, 2**32))
 def test_a_receipt_says_of_its_root_what_the_log_says(roots: list[Plan], bus: BusSettings, seed: int) -> None:
     """X1, U5: the counts of a settlement are those of the log, for whoever asks later under the same id."""
-    simulation = Simulation(app, workers=2, seed=seed, settings=Settings(bus=bus))
+    simulation = Simulation(REGISTRY, workers=2, seed=seed, settings=Settings(bus=bus))
 
     receipts = simulation.run([command_of(plan) for plan in roots])
 
@@ -122,7 +128,7 @@ def test_a_receipt_says_of_its_root_what_the_log_says(roots: list[Plan], bus: Bu
 @given(roots=ROOTS, bus=TIGHT, seed=st.integers(0, 2**32))
 def test_nothing_is_kept_of_what_has_retired(roots: list[Plan], bus: BusSettings, seed: int) -> None:
     """P13: hazards, queue, buffer and scheduler are empty when all is done, parked and stale commands included."""
-    simulation = Simulation(app, workers=2, seed=seed, faults=Faults(kill=0.05), settings=Settings(bus=bus))
+    simulation = Simulation(REGISTRY, workers=2, seed=seed, faults=Faults(kill=0.05), settings=Settings(bus=bus))
     simulation.run([command_of(plan) for plan in roots])
     conductor = simulation.conductor
 
@@ -133,7 +139,7 @@ def test_nothing_is_kept_of_what_has_retired(roots: list[Plan], bus: BusSettings
     assert conductor.dispatcher.scheduler.waiting == 0
     buffer = conductor.dispatcher.reorder_buffer
     assert (len(buffer), buffer.in_flight) == (0, 0)
-    hazards = conductor.hazards  # noqa: SLF001 - no other organ shows whether this one is empty
+    hazards = conductor.hazards
     assert hazards.admit(10**9, UNKEYED), "something stands in the way of a command that conflicts with all"
 
 
@@ -170,9 +176,9 @@ class Breakable(MemoryStore):
 
 @pytest.mark.parametrize("moment", range(12))
 def test_a_store_that_cannot_be_read_any_more_stops_the_bus_whoever_reads(moment: int) -> None:
-    """D5, U1: a worker's question, a state to send along, the check for staleness: no reader is left without an answer."""
+    """D5, U1: a worker's question, a state to send along, the check for staleness: nobody is left waiting."""
     store = Breakable()
-    simulation = Simulation(app, workers=2, seed=moment, store=store)
+    simulation = Simulation(REGISTRY, workers=2, seed=moment, store=store)
     commands = [command_of(Plan(kind="keyed", key=key, touches=("a", "b"))) for key in "abc" * 5]
     simulation.lane.start(simulation.conductor.dispatcher, lambda: None)
     receipts = [simulation.conductor.admit(draft(simulation.registry, command), None) for command in commands]
@@ -193,7 +199,7 @@ def test_a_store_that_cannot_be_read_any_more_stops_the_bus_whoever_reads(moment
 
 def test_a_lane_that_fails_stops_the_bus() -> None:
     """W1: workers can no longer be had, so nothing can go on in order, and whoever waits is told why."""
-    simulation = Simulation(app, workers=1, seed=0)
+    simulation = Simulation(REGISTRY, workers=1, seed=0)
     receipt = simulation.conductor.admit(draft(simulation.registry, command_of(Plan())), None)
 
     simulation.conductor.dispatcher.lane_failed(WorkersUnavailable("the disk with the program is gone"))
@@ -204,7 +210,7 @@ def test_a_lane_that_fails_stops_the_bus() -> None:
 
 def test_stopping_twice_keeps_the_first_reason() -> None:
     """D4: what broke first is what everybody is told."""
-    simulation = Simulation(app, workers=0, seed=0)
+    simulation = Simulation(REGISTRY, workers=0, seed=0)
 
     simulation.conductor.stop(BusClosed("the first"))
     simulation.conductor.close(BusClosed("the second"))

@@ -1,14 +1,14 @@
-"""The entrance: first come first served, never more inside than there is room, and no place lost by those who give up (F4)."""
+"""The entrance: first come first served, never too many inside, and no place lost by those who give up (F4)."""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
-from both_loops import on_both_loops, until
 from hypothesis import given
 from hypothesis import strategies as st
 
+from both_loops import on_both_loops, until
 from driven.bus.entrance import Entrance
 from driven.errors import BusFull
 

@@ -9,11 +9,11 @@ import pytest
 
 from driven import Application, Command, Envelope, Event
 from driven.bus.projections import Projections
-from driven.domain.messages import Message
 from driven.service.event_store import LoggedMessage, MessageKind
 from driven.service.registry import build_registry
 
 if TYPE_CHECKING:
+    from driven.domain.messages import Message
     from driven.service.registry import Registry
 
 
@@ -50,7 +50,8 @@ def bakery() -> Application:
     app.binds(Bin)
 
     @app.handles(Bake)
-    def bake(command: Bake) -> Baked | Burnt: ...
+    def bake(command: Bake) -> Baked | Burnt:
+        return Baked(command.loaf)
 
     @app.projects(Baked)
     def fill_shelf(event: Baked, shelf: Shelf) -> None:
@@ -120,7 +121,8 @@ def test_an_interrupt_is_not_taken_for_a_faulty_projector() -> None:
     app = Application("impatient")
 
     @app.handles(Bake)
-    def bake(command: Bake) -> Baked: ...
+    def bake(command: Bake) -> Baked:
+        return Baked(command.loaf)
 
     @app.projects(Baked)
     def interrupt(event: Baked) -> None:

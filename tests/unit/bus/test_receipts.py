@@ -9,8 +9,8 @@ import traceback
 import weakref
 
 import pytest
-from both_loops import PATIENCE_S, on_both_loops, until
 
+from both_loops import PATIENCE_S, on_both_loops, until
 from driven import BusClosed, Event
 from driven.bus.receipts import CommandOutcome, Milestone, Receipt, Settlement
 
@@ -109,19 +109,38 @@ def test_giving_up_waiting_leaves_nothing_behind() -> None:
     assert loop() is None, "the receipt still holds the future, and the future its event loop"
 
 
-def test_a_waiter_whose_loop_is_closed_does_not_stop_the_others() -> None:
-    """X1: a thread that went away without a word is no reason not to tell the rest."""
+def test_a_receipt_that_was_waited_for_keeps_nothing_of_those_who_waited() -> None:
+    """P13, X1: a receipt may be held for long; the event loops of those who are done with it may go."""
     held = receipt()
 
-    async def wait_and_leave() -> None:
-        held_by_nobody = asyncio.get_running_loop().create_future()
-        held._handled._waiters.append(held_by_nobody)  # noqa: SLF001 - as a loop does that is closed with tasks in it
+    async def wait() -> weakref.ref[asyncio.AbstractEventLoop]:
+        waiting = asyncio.create_task(held.handled())
+        await asyncio.sleep(0)
+        held.succeed(tuple)
+        await waiting
+        return weakref.ref(asyncio.get_running_loop())
 
-    asyncio.run(wait_and_leave())
+    loop = asyncio.run(wait())
+    gc.collect()
+
+    assert loop() is None, "the receipt still holds the future, and the future its event loop"
+
+
+def test_a_waiter_whose_loop_is_closed_does_not_stop_the_others() -> None:
+    """X1: an event loop that went away without a word is no reason not to tell the rest."""
+    held = receipt()
+    loop = asyncio.new_event_loop()
+    waiting = held.handled()
+    forgotten = loop.create_task(waiting)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
 
     held.succeed(tuple)
 
     assert asyncio.run(held.handled()) == OUTCOME
+    assert not forgotten.done()
+    waiting.close()
 
 
 @on_both_loops
@@ -132,7 +151,7 @@ async def test_a_failure_is_raised_to_every_waiter_and_does_not_grow() -> None:
 
     lengths = set()
     for _ in range(100):
-        with pytest.raises(ValueError, match="^no$") as failure:
+        with pytest.raises(ValueError, match=r"^no$") as failure:
             await held.handled()
         lengths.add(len(traceback.extract_tb(failure.value.__traceback__)))
 

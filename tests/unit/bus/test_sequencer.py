@@ -1,4 +1,4 @@
-"""The sequencer: positions without a gap, a queue in position order, and envelopes that tell cause and root (O1, O3)."""
+"""The sequencer: positions without a gap, a queue in their order, and envelopes that tell cause and root (O1, O3)."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from driven import Settings
 from driven.bus.middleware import Middleware
 from driven.placement import Placement
+from driven.service.registry import build_registry
 from driven.settings import CommandSettings, WorkerSettings
 from driven.testing.simulation import Faults, Simulation
 from ordering import Plan, app, command_of
@@ -55,11 +56,12 @@ FAULTS = st.builds(
     late_store=st.sampled_from([0.0, 0.5]),
 )
 MANY_ATTEMPTS = WorkerSettings(max_attempts=1_000_000)
+REGISTRY = build_registry(app)
 
 
 def inline_digest(roots: list[Plan]) -> str:
     """The digest of the run that all others must equal."""
-    simulation = Simulation(app, workers=0, seed=0)
+    simulation = Simulation(REGISTRY, workers=0, seed=0)
     simulation.run([command_of(plan) for plan in roots])
     return simulation.digest()
 
@@ -73,7 +75,7 @@ def test_the_log_is_the_same_for_any_number_of_workers(
     """O6, B5, B6: 0, 1, 2 and 4 workers, killed and delayed at random, leave the log of the inline run."""
     configuration = Settings(commands=placements, workers=MANY_ATTEMPTS)
 
-    simulation = Simulation(app, workers=workers, seed=seed, faults=faults, settings=configuration)
+    simulation = Simulation(REGISTRY, workers=workers, seed=seed, faults=faults, settings=configuration)
     simulation.run([command_of(plan) for plan in roots])
 
     assert simulation.digest() == inline_digest(roots)
@@ -103,7 +105,7 @@ def test_messages_retire_in_position_order_without_a_gap(roots: list[Plan], faul
     seen = Retirements()
 
     simulation = Simulation(
-        app, workers=3, seed=seed, faults=faults, middleware=[seen], settings=Settings(workers=MANY_ATTEMPTS)
+        REGISTRY, workers=3, seed=seed, faults=faults, middleware=[seen], settings=Settings(workers=MANY_ATTEMPTS)
     )
     simulation.run([command_of(plan) for plan in roots])
 
@@ -118,7 +120,7 @@ def test_stale_reads_happen_in_these_applications() -> None:
     roots = [Plan(kind="keyed", key=key, touches=("a", "b"), amount=n) for n in range(5) for key in "abc"]
 
     for seed in range(10):
-        simulation = Simulation(app, workers=4, seed=seed, middleware=[seen])
+        simulation = Simulation(REGISTRY, workers=4, seed=seed, middleware=[seen])
         simulation.run([command_of(plan) for plan in roots])
 
     assert seen.discarded_outcomes > 0
@@ -130,7 +132,7 @@ def test_a_seed_replays_a_run_exactly(roots: list[Plan], seed: int) -> None:
     """O6: a failing seed can be looked at again; even deaths fall on the same commands."""
 
     def run() -> tuple[str, int]:
-        simulation = Simulation(app, workers=2, seed=seed, faults=Faults(kill=0.2))
+        simulation = Simulation(REGISTRY, workers=2, seed=seed, faults=Faults(kill=0.2))
         simulation.run([command_of(plan) for plan in roots])
         return simulation.digest(), simulation.lane.kills
 

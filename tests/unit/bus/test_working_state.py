@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from driven.adapters.stores.memory import MemoryStore
 from driven.bus.working_state import WorkingState
-from driven.service.event_store import Batch, LoggedMessage, LoggedOutcome, MessageKind, Status
 from driven.domain.messages import Envelope
+from driven.service.event_store import Batch, LoggedMessage, LoggedOutcome, MessageKind, Status
 from driven.wire import AggregateState, Change, Read
 
 IDS = st.sampled_from(["a", "b", "c"])

@@ -9,11 +9,12 @@ import msgspec
 
 from driven.bootstrap import uses_workers, worker_groups
 from driven.bus.routing import routes
+from driven.configuration import load_settings
 from driven.entrypoints.reports.placement_advice import faults, warnings
 from driven.placement import Placement
 from driven.pool.cpus import CpuCount, available_cpus
 from driven.service.registry import build_registry
-from driven.settings import DEFAULT_FILE, DEFAULT_GROUP, load_settings
+from driven.settings import DEFAULT_FILE, DEFAULT_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
