@@ -59,7 +59,7 @@ def running(script: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> Ite
     """Run a script in a process of its own, warnings being errors; it is gone afterwards, whatever happens."""
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script), *arguments]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, env=environment(), pass_fds=pass_fds, text=True, **pipes) as process:  # type: ignore[call-overload]  # noqa: S603 -- our own scripts
+    with subprocess.Popen(command, env=environment(), pass_fds=pass_fds, text=True, **pipes) as process:  # type: ignore[call-overload]
         try:
             yield process
         finally:

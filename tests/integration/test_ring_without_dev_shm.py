@@ -67,7 +67,7 @@ def in_a_namespace(mount: str, script: str) -> subprocess.CompletedProcess[str]:
         script,
     ]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return subprocess.run(  # noqa: S603 -- our own script
+    return subprocess.run(
         command, env=environment, stdin=subprocess.PIPE, capture_output=True, text=True, timeout=60, check=False
     )
 

@@ -122,7 +122,7 @@ def test_interrupting_ends_without_a_traceback_and_with_code_130(tmp_path: Path)
     """X4, P5: one ^C ends the run."""
     for n in range(2_000):
         (tmp_path / f"{n}.py").write_text("def f(): pass\n" * 100)
-    with subprocess.Popen(  # noqa: S603 - this interpreter, this example
+    with subprocess.Popen(
         [sys.executable, "-m", "census", str(tmp_path), "--workers", "0"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(census.__file__).parents[1]), *sys.path])},
         stdout=subprocess.PIPE,

@@ -319,7 +319,7 @@ def test_the_same_source_gives_the_same_measures_in_another_process() -> None:
     source = Path(measuring.__file__)
 
     outputs = {
-        subprocess.run(  # noqa: S603 - this interpreter, this program
+        subprocess.run(
             [sys.executable, "-c", program, str(source)],
             env={**os.environ, "PYTHONPATH": str(source.parents[1]), "PYTHONHASHSEED": seed},
             capture_output=True,
