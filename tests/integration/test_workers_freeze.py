@@ -15,9 +15,8 @@ import asyncio
 from watched_lane import watched_lane
 from worker_test_app import Do
 
-async def until_thawed():
+async def until_thawed(last):
     loop = asyncio.get_running_loop()
-    last = loop.time()
     while loop.time() - last < 1:
         last = loop.time()
         await asyncio.sleep(0.05)
@@ -28,8 +27,9 @@ async def main():
     async with watched_lane() as lane:
         position = lane.send(Do("sleep", "1"), timeout_s=2.0)
         await lane.until_older(position, 0.2)  # the pool has seen it run
+        last = asyncio.get_running_loop().time()  # before anybody can freeze us
         print(lane.pid(), flush=True)
-        await until_thawed()
+        await until_thawed(last)
         print("thawed", flush=True)
         await lane.until(lambda: bool(lane.gone) or (position, 1) in lane.completions)
         print("killed" if lane.gone else "left alone", flush=True)

@@ -24,6 +24,7 @@ from driven.service.event_store import Status
 from driven.service.intake import draft
 from driven.service.registry import build_registry
 from driven.testing.simulation import Faults, Simulation
+from driven.wire import ReadRequest
 from ordering import Plan, app, command_of
 
 if TYPE_CHECKING:
@@ -195,6 +196,18 @@ def test_a_store_that_cannot_be_read_any_more_stops_the_bus_whoever_reads(moment
         if not receipt.is_settled:
             pytest.fail("somebody still waits")
     assert all(record.outcome is None or record.outcome.status is Status.SUCCEEDED for record in store.read(0, 100))
+
+
+def test_a_read_that_cannot_be_answered_stops_the_bus_and_not_the_lane() -> None:
+    """D5: the worker that asked would wait for ever; the lane that passes its question on is not to blame."""
+    store = Breakable()
+    simulation = Simulation(REGISTRY, workers=1, seed=0, store=store)
+    store.is_broken = True
+
+    simulation.conductor.dispatcher.read_requested(1, ReadRequest(1, 1, "ordering.Account", "a"))
+
+    assert simulation.conductor.failure is not None
+    assert "store disk failed: cannot be read" in simulation.conductor.failure.reason
 
 
 def test_a_lane_that_fails_stops_the_bus() -> None:

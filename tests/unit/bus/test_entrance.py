@@ -23,8 +23,9 @@ class Room:
         self.entrance = Entrance(capacity, lambda: self.inside)
 
     async def visit(self, number: int, wait_s: float | None = None) -> None:
-        """Come in and stay."""
-        await self.entrance.enter(wait_s)
+        """Come in and stay; every other one looks first whether he need wait at all."""
+        if number % 2 or not self.entrance.is_free:
+            await self.entrance.enter(wait_s)
         self.inside += 1
         assert self.inside <= self.capacity
         self.order.append(number)
@@ -142,6 +143,24 @@ async def test_nobody_overtakes_those_who_wait() -> None:
     await waiting
 
     assert room.order == [1, 2]
+
+
+@pytest.mark.parametrize("newcomer", [4, 5], ids=["looks first", "does not"])
+@on_both_loops
+async def test_nobody_overtakes_those_who_are_on_their_way_in(newcomer: int) -> None:
+    """F4: who was promised a place comes before whoever came later, though there is room for both."""
+    room = Room(capacity=2)
+    await room.visit(1)
+    await room.visit(2)
+    waiting = asyncio.create_task(room.visit(3))
+    await asyncio.sleep(0)
+    late = asyncio.create_task(room.visit(newcomer))
+
+    room.leave()
+    room.leave()
+    await asyncio.gather(waiting, late)
+
+    assert room.order == [1, 2, 3, newcomer]
 
 
 @on_both_loops

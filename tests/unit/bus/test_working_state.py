@@ -28,7 +28,10 @@ def append(store: MemoryStore, changes: list[Change]) -> None:
     store.append(Batch([message], [LoggedOutcome(position, Status.SUCCEEDED, 1, tuple(changes))]))
 
 
-@given(st.lists(st.one_of(IDS.map(lambda one: ("change", one)), st.just(("append", ""))), max_size=30))
+STEPS = st.one_of(IDS.map(lambda one: ("change", one)), st.just(("begin", "")), st.just(("end", "")))
+
+
+@given(st.lists(STEPS, max_size=30))
 def test_what_retired_last_is_read_however_far_behind_the_store_is(steps: list[tuple[str, str]]) -> None:
     """O5, U2: batches reach the store later and in order; a read in between sees every retirement, none twice."""
     store = MemoryStore()
@@ -36,16 +39,19 @@ def test_what_retired_last_is_read_however_far_behind_the_store_is(steps: list[t
     state = WorkingState(store)
     versions = dict.fromkeys("abc", 0)
     batch: list[Change] = []
+    under_way: list[Change] = []
 
     for kind, aggregate_id in steps:
         if kind == "change":
             batch.append(change(aggregate_id, versions[aggregate_id]))
             state.apply(batch[-1:])
             versions[aggregate_id] += 1
-        else:
+        elif kind == "begin" and not under_way:
             under_way, batch = batch, []
+        elif kind == "end":
             append(store, under_way)
             state.appended(under_way)
+            under_way = []
         for one, version in versions.items():
             body = f"{one}{version}".encode() if version else None
             assert state.load("Account", one) == AggregateState("Account", one, version, body)
