@@ -7,7 +7,6 @@ a root that cannot be surveyed; 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 import time
@@ -25,7 +24,7 @@ from census.progress import NoView, view_for, watching
 from census.report import Run, comparison, ranking, summary
 from census.table import FileTable
 from census.tree import standard_library
-from driven import CommandFailed, DrivenError, Settings, WorkerSettings, open_bus
+from driven import CommandFailed, DrivenError, Settings, WorkerSettings, open_bus, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments`, by default those of the process; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        return asyncio.run(_as_json(options) if options.json else _as_report(options))
+        return run(_as_json(options) if options.json else _as_report(options))
     except KeyboardInterrupt:
         _complain("interrupted")
         return INTERRUPTED
@@ -68,19 +67,19 @@ async def _as_report(options: argparse.Namespace) -> int:
         for part in parts:
             look.show(console, part)
 
-    async def run(workers: int | Literal["auto"], title: str) -> Run:
+    async def survey(workers: int | Literal["auto"], title: str) -> Run:
         made = await run_census(app, options.root, workers, view_for(console, title))
         show(f"{made.rows.done:,} files in {made.seconds:.2f} s, {made.name}", "")
         return made
 
     show(Text(f"Census of {printable(options.root)}", "bold"))
-    first = await run(options.workers, "with workers" if options.workers else "inline")
+    first = await survey(options.workers, "with workers" if options.workers else "inline")
     show(ranking(first.rows, options.top, look, console.width), "", summary(first.rows, look, console.width), "")
     if _is_single(options):
         show(Text(f"log digest  {first.digest}"))
         return 0
     show(Text("The same once more, without workers", "bold"))
-    inline = await run(0, "inline")
+    inline = await survey(0, "inline")
     show(comparison(first, inline, look))
     return exit_code(first, inline)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
+import typing
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -226,7 +227,7 @@ def _offered(provider: Provider) -> Iterator[tuple[Key, Node]]:
 
 def _needed_by(factory: Any, component: str) -> tuple[Key, ...]:  # noqa: ANN401 - dishka's, which it does not export
     needed = (*factory.dependencies, *factory.kw_dependencies.values())
-    return tuple(_key(key, component) for key in needed if not key.is_const())
+    return tuple(_key(key, component) for key in needed if typing.get_origin(key.type_hint) is not typing.Literal)
 
 
 def _told(error: Exception) -> str:
