@@ -10,14 +10,14 @@ from census.tree import standard_library
 from driven import Command, Event
 
 
-class StartSurvey(Command, frozen=True):
+class StartSurvey(Command):
     """Find the Python files below `root`, by default the standard library, and begin to count them."""
 
     survey_id: str
     root: str = msgspec.field(default_factory=standard_library)
 
 
-class SurveyStarted(Event, frozen=True):
+class SurveyStarted(Event):
     """The files were found: `paths`, relative to `root`, sorted, at least one."""
 
     survey_id: str
@@ -25,7 +25,7 @@ class SurveyStarted(Event, frozen=True):
     paths: tuple[str, ...]
 
 
-class MeasureFile(Command, frozen=True):
+class MeasureFile(Command):
     """Read one file and measure it."""
 
     survey_id: str
@@ -33,7 +33,7 @@ class MeasureFile(Command, frozen=True):
     path: str
 
 
-class FileMeasured(Event, frozen=True):
+class FileMeasured(Event):
     """One file was read and measured."""
 
     survey_id: str
@@ -41,7 +41,7 @@ class FileMeasured(Event, frozen=True):
     measures: Measures
 
 
-class FileUnreadable(Event, frozen=True):
+class FileUnreadable(Event):
     """One file could not be read, decoded or parsed, for a `reason` that is its own."""
 
     survey_id: str
@@ -49,7 +49,7 @@ class FileUnreadable(Event, frozen=True):
     reason: str
 
 
-class TallyFile(Command, frozen=True):
+class TallyFile(Command):
     """Count one file as done."""
 
     survey_id: str
@@ -57,7 +57,7 @@ class TallyFile(Command, frozen=True):
     readable: bool
 
 
-class SurveyFinished(Event, frozen=True):
+class SurveyFinished(Event):
     """The last file was counted: `measured` and `unreadable` together are all files."""
 
     survey_id: str

@@ -180,7 +180,10 @@ class CommandParked(HandlerError):
         self.command = command
         self.position = position
         self.reason = reason
-        super().__init__(f"{command} at position {position} is parked: {reason}")
+        super().__init__(
+            f"{command} at position {position} is parked: {reason}; "
+            f"mend the cause, open the bus anew, and submit it again"
+        )
 
 
 class AggregateNotFound(HandlerError):
@@ -234,7 +237,9 @@ class WorkersUnavailable(InfrastructureError):
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        super().__init__(f"workers cannot be started: {reason}")
+        super().__init__(
+            f"workers cannot be started; mend the cause, or run without them ([workers] count = 0). The cause: {reason}"
+        )
 
 
 class SegmentUnavailable(InfrastructureError):
@@ -260,15 +265,19 @@ class RingBroken(InfrastructureError):
 class StoreFailed(InfrastructureError):
     """The store could not do what was asked; what was accepted before stays readable."""
 
+    remedy = "mend the cause and open the bus again: what was appended before is still there"
+
     def __init__(self, store: str, reason: str) -> None:
         self.store = store
         self.reason = reason
-        super().__init__(f"store {store} failed: {reason}")
+        super().__init__(f"store {store} failed: {reason}; {self.remedy}")
 
 
 class LogBusy(StoreFailed):
     """Another bus holds the lease of this log (U7)."""
 
+    remedy = "stop it, or open another log"
+
     def __init__(self, store: str, holder: str) -> None:
         self.holder = holder
-        super().__init__(store, f"another bus writes to this log ({holder}); stop it, or open another log")
+        super().__init__(store, f"another bus writes to this log ({holder})")

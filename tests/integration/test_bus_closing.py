@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator  # noqa: TC003 - the container re
 from typing import TYPE_CHECKING
 
 import pytest
+import uvloop
 
 from both_loops import PATIENCE_S, on_both_loops
 from driven import (
@@ -100,7 +101,7 @@ async def test_draining_gives_up_at_the_deadline_and_tells_who_waits(caplog: pyt
             endless = await bus.submit(Step(-1))
             waiting = asyncio.create_task(endless.settled())
 
-    with pytest.raises(BusClosed):
+    with pytest.raises(BusClosed, match="it was closed"):
         await waiting
     assert (await endless.handled()).events == (Stepped(-2),)
     assert "with 1 messages unretired" in caplog.text
@@ -185,6 +186,43 @@ async def test_threads_that_submit_while_the_bus_closes_are_all_answered() -> No
     roots = [record for record in store.read(0, 10**6) if record.message.envelope.causation == 0]
     assert sorted(accepted) == [record.message.envelope.position for record in roots]
     assert all(record.outcome is not None for record in roots)
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_threads_are_answered_also_when_the_loop_of_the_bus_ends_right_after_it(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """X4, D5: a program ends with its bus; whoever submits from a thread of his own at that instant is answered."""
+    answers: list[type[BaseException]] = []
+
+    def submit_until_refused(bus: MessageBus, began: threading.Semaphore) -> None:
+        async def submit() -> None:
+            while True:
+                await bus.submit(Step(1))
+                began.release()
+
+        try:
+            asyncio.run(asyncio.wait_for(submit(), PATIENCE_S))
+        except BaseException as error:  # noqa: BLE001 - which one it is decides
+            answers.append(type(error))
+
+    async def main() -> list[threading.Thread]:
+        began = threading.Semaphore(0)
+        async with open_bus(walk, inline()) as bus:
+            threads = [threading.Thread(target=submit_until_refused, args=(bus, began)) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            while not began.acquire(blocking=False):
+                await asyncio.sleep(0)
+        return threads
+
+    for _ in range(10):
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            threads = runner.run(main())
+        for thread in threads:
+            thread.join(PATIENCE_S)
+
+    assert answers == [BusClosed] * 30
 
 
 @on_both_loops

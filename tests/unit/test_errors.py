@@ -28,7 +28,7 @@ ENDINGS: dict[type[errors.DrivenError], tuple[dict[str, Any], str | None]] = {
         {"command": "a.Do", "position": 3, "error_type": "KeyError", "error_message": "'k'"},
         None,
     ),
-    errors.CommandParked: ({"command": "a.Do", "position": 3, "reason": "why"}, None),
+    errors.CommandParked: ({"command": "a.Do", "position": 3, "reason": "why"}, "and submit it again"),
     errors.AggregateNotFound: ({"aggregate": "a.Thing", "aggregate_id": "x"}, "use find() where it may be missing"),
     errors.AggregateExists: ({"aggregate": "a.Thing", "aggregate_id": "x"}, "or choose another id"),
     errors.UndeclaredEvent: ({"handler": "a.do", "event": "Did"}, "or to emits= of @app.handles"),
@@ -36,7 +36,7 @@ ENDINGS: dict[type[errors.DrivenError], tuple[dict[str, Any], str | None]] = {
     errors.WorkersUnavailable: ({"reason": "why"}, None),
     errors.SegmentUnavailable: ({"size_bytes": 4096, "reason": "why"}, "or lower [workers] ring_bytes"),
     errors.RingBroken: ({"reason": "why"}, "its worker is replaced"),
-    errors.StoreFailed: ({"store": "memory://", "reason": "why"}, None),
+    errors.StoreFailed: ({"store": "memory://", "reason": "why"}, "what was appended before is still there"),
     errors.LogBusy: ({"store": "memory://", "holder": "process 7"}, "stop it, or open another log"),
 }
 # The branches: they are caught, and raised only where no leaf fits.

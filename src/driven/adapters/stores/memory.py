@@ -105,7 +105,7 @@ class MemoryStore:
 
     def _check(self, batch: Batch) -> None:
         if not self._is_open:
-            raise StoreFailed(STORE, "it is not open; open() it first")
+            raise StoreFailed(STORE, "it is not open")
         self._check_admissions(batch.admitted)
         self._check_retirements(batch.retired, self.last_position + len(batch.admitted))
 
