@@ -7,6 +7,7 @@ process and the shared-memory names of the machine before and after, so a leak i
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -26,6 +27,10 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps POSIX shared 
 OUR_SEGMENTS = ("psm_", "driven")
 # The interpreter's own helper: it lives as long as the process that started it.
 RESOURCE_TRACKER = "multiprocessing.resource_tracker"
+
+# Who starts us in the background makes ^C ignored, for us and for all programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("driven", deadline=None, print_blob=True)
 settings.register_profile("thorough", parent=settings.get_profile("driven"), max_examples=2_000)

@@ -95,7 +95,7 @@ def test_a_call_that_the_loop_never_looked_at_is_cancelled() -> None:
     class Deaf(asyncio.SelectorEventLoop):
         is_deaf = False
 
-        def call_soon_threadsafe(  # type: ignore[override]  # its arguments need not be those of the callback
+        def call_soon_threadsafe(
             self, callback: Callable[..., object], *arguments: object, context: Context | None = None
         ) -> asyncio.Handle:
             if self.is_deaf:
