@@ -5,11 +5,11 @@ loop, from `start` to `stop`, and everything here runs on the bus thread.
 
 ::
 
-    Conductor --send, reply--> WorkerLane --> Link ~~ ring ~~> worker process
-        ^                       |      ^                          ^
-        |                       |      '-- doorbell, tick         |
-        '----- LaneListener ----'                                 |
-                                `--start, condemn, stop--> WorkerPool (its own thread)
+    Dispatcher --send, ring, reply--> WorkerLane --> Link ~~ ring ~~> worker process
+        ^                              |      ^                          ^
+        |                              |      '-- doorbell, tick         |
+        '-------- LaneListener --------'                                 |
+                                       `--start, condemn, stop--> WorkerPool (its own thread)
 
 **When a worker dies** the order of things is: everything it had finished is taken from its ring and told; then whose
 fault it was is read from its status words, and told; then a replacement is asked for, which is another worker, with
