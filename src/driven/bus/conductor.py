@@ -25,19 +25,13 @@ from typing import TYPE_CHECKING, Final
 from driven.bus.budget import over_budget
 from driven.bus.dispatcher import Dispatcher
 from driven.bus.hazards import UNKEYED, Hazards
-from driven.bus.inline_lane import InlineLane
+from driven.bus.inline_lane import TURN_NS, InlineLane
 from driven.bus.journal import Journal, Page
 from driven.bus.receipts import Receipt, Settlement
 from driven.bus.recorded import receipt_from_log, refuse_other_command
 from driven.bus.sequencer import Entry, Root, Sequencer
 from driven.bus.working_state import WorkingState
-from driven.errors import (
-    AggregateExists,
-    BusClosed,
-    CommandFailed,
-    CommandParked,
-    DrivenError,
-)
+from driven.errors import AggregateExists, BusClosed, CommandFailed, CommandParked, DrivenError
 from driven.service.event_store import LoggedMessage, LoggedOutcome, MessageKind, Status
 from driven.service.execution import failure_of
 from driven.service.handlers import OnExhausted
@@ -199,7 +193,7 @@ class Conductor:
         return entry
 
     def turn(self, limit: int) -> bool:
-        """Retire what can retire, at most `limit` messages, then dispatch and flush; True: there is more to retire.
+        """Retire what can retire, at most `limit` messages, then dispatch and flush; True: there may be more to retire.
 
         An error that is no command's own stops the bus: it may have left what is in memory half changed.
         """
@@ -211,12 +205,15 @@ class Conductor:
 
     def _turn(self, limit: int) -> bool:
         retired = 0
-        while retired < limit and not self._is_halting and self.failure is None and self._step():
+        self._inline_lane.spent_ns = 0
+        while not (is_over := retired >= limit or self._inline_lane.spent_ns >= TURN_NS):
+            if self._is_halting or self.failure is not None or not self._step():
+                break
             retired += 1
         if self.failure is None:
             self.dispatcher.dispatch()
         self._journal.flush()
-        return retired == limit
+        return is_over
 
     def _step(self) -> bool:
         """Bring the head one step further; False when there is nothing to do for it now."""

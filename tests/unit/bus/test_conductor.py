@@ -221,6 +221,20 @@ def test_a_lane_that_fails_stops_the_bus() -> None:
         asyncio.run(receipt.handled())
 
 
+def test_a_turn_ends_when_inline_handlers_have_taken_their_time() -> None:
+    """U8: whoever drives the conductor has other things to do, and the first to retire are not to wait for the last."""
+    simulation = Simulation(REGISTRY, workers=0, seed=0)
+    conductor = simulation.conductor
+    for _ in range(100):
+        conductor.admit(draft(REGISTRY, command_of(Plan(kind="keyed"))), None)
+
+    assert conductor.turn(1_000), "there is more to do"
+    assert 0 < conductor.sequencer.retired < 50, "at a drawn 2.5 ms each, on average"
+    while conductor.turn(1_000):
+        pass
+    assert conductor.sequencer.retired >= 200
+
+
 def test_stopping_twice_keeps_the_first_reason() -> None:
     """D4: what broke first is what everybody is told."""
     simulation = Simulation(REGISTRY, workers=0, seed=0)
