@@ -65,7 +65,7 @@ class DiskTree:
         except OSError as error:
             raise Unreadable(error.strerror or str(error)) from error
         if len(source) > LARGEST_FILE_BYTES:
-            raise Unreadable(f"larger than {LARGEST_FILE_BYTES:,} bytes")
+            raise Unreadable(f"larger than {LARGEST_FILE_BYTES:,} bytes; split it to have it measured")
         return source
 
 

@@ -34,6 +34,7 @@ from driven.pool.cpus import available_cpus
 from driven.service.execution import Execution
 from driven.service.graph import message_graph
 from driven.service.registry import Registry, application_reference, build_registry, resolve_application
+from driven.service.wiring import recipe_of
 from driven.settings import DEFAULT_GROUP, Settings
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class _Assembly:
         self.clock_ns: Final = clock_ns
         self.needs_lane: Final = bool(self.groups) and uses_workers(self.routes)
         if self.needs_lane:
-            _check_importable(self.registry, self.routes, self.reference)
+            _check_importable(self.registry, self.reference)
         for cycle in message_graph(self.registry).cycles:
             logger.info("Application %s has a cycle of messages: %s.", self.application.name, " -> ".join(cycle))
 
@@ -202,7 +203,7 @@ class _Assembly:
         drain_timeout_s = 0.0
         try:
             if lane is not None:
-                await lane.start(conductor.dispatcher)
+                await lane.start(conductor.traffic)
             yield bus
             drain_timeout_s = self.settings.bus.drain_timeout_s
         finally:
@@ -227,26 +228,25 @@ class _Assembly:
             return None
         from driven.pool.worker_lane import WorkerLane  # noqa: PLC0415 - what runs inline starts without it
 
-        return WorkerLane(
-            self.settings.workers, self.groups, self.reference, self.store.log_id, self.registry.catalog.fingerprint
-        )
+        recipe = recipe_of(self.registry, self.reference)
+        return WorkerLane(self.settings.workers, self.groups, recipe, self.store.log_id)
 
 
-def _check_importable(registry: Registry, table: Mapping[int, Route], reference: str | None) -> None:
-    """Worker handlers must be importable by name (R1): a worker is a program that starts from nothing (W1)."""
-    names = [
-        registry.handlers[type_id].name for type_id, route in table.items() if route.placement is not Placement.INLINE
-    ]
-    if reference is None:
-        fault = (
-            f"its worker handlers ({', '.join(names)}) cannot be imported by workers, as the application is no "
-            f"variable of a module; assign it to one, in a module other than __main__, or run with [workers] count = 0"
-        )
-        raise RegistrationError(registry.application.name, [fault])
+def _check_importable(registry: Registry, reference: str | None) -> None:
+    """Handlers must be importable by name (R1): a worker is a program that starts from nothing (W1)."""
+    application = registry.application
+    here = "__main__ (the script, session or notebook that runs now), which workers do not run"
     faults = [
-        f"{name} is placed on workers but defined in __main__, which workers do not run; move it to a module"
-        for name in names
-        if name.startswith("__main__.")
+        f"{handler.name} is defined in {here}; move it to a module and import that"
+        for handler in registry.handlers.values()
+        if handler.name.startswith("__main__.")
     ]
+    if reference is None and application.module == "__main__":
+        faults.append(f"the application is made in {here}; make it in a module and import that")
+    elif reference is None:
+        faults.append(
+            "the application is no variable of a module, so workers cannot import it; assign it to one, "
+            'or give open_bus "module:function" of a function that returns it'
+        )
     if faults:
-        raise RegistrationError(registry.application.name, faults)
+        raise RegistrationError(application.name, [*faults, "or run without workers: [workers] count = 0"])

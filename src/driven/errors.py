@@ -122,10 +122,11 @@ class ReentrantDispatch(MisuseError):
 class MalformedMessage(MisuseError):
     """Bytes that do not decode to the message type they claim to be."""
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(self, name: str, reason: str, remedy: str = "") -> None:
         self.name = name
         self.reason = reason
-        super().__init__(f"not a valid {name}: {reason}; send the fields and types that {name} declares")
+        self.remedy = remedy or f"send the fields and types that {name} declares"
+        super().__init__(f"not a valid {name}: {reason}; {self.remedy}")
 
 
 class BusFull(DrivenError):

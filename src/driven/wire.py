@@ -146,9 +146,9 @@ class ReadRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A worker is ready; `fingerprint` must equal that of the bus's catalog, `source` is the application's file."""
+    """A worker is ready; `wiring` must equal that of the bus, `source` is the file the application came from."""
 
-    fingerprint: str
+    wiring: tuple[str, ...]
     source: str = ""
 
 
@@ -176,6 +176,8 @@ class Assignment(msgspec.Struct, frozen=True):
     """PYTHONPATH as the user set it, for what the handlers start."""
     reference: str
     """The application, as ``"package.module:attribute"``."""
+    modules: tuple[str, ...]
+    """What else to import before the application is complete."""
     log_id: str
     cpus: tuple[int, ...]
     """CPUs to be pinned to; empty: none."""
@@ -266,12 +268,13 @@ class Catalog:
 
         """
         entry = self._by_type[type(message)]
-        encode_one = self._encoders[entry.type_id]
+        decode_one = self._decoders[entry.type_id]
         try:
-            body = encode_one(message)
-            self._decoders[entry.type_id](body)
-        except Exception as error:  # a message's own __post_init__ may raise anything
-            raise MalformedMessage(entry.name, _culprit(message, encode_one, error)) from error
+            body = self._encoders[entry.type_id](message)
+            decode_one(body)
+        except Exception as error:  # noqa: BLE001 - a message's own __post_init__ may raise anything
+            reason = _reason(message, decode_one, error)
+            raise MalformedMessage(entry.name, _culprit(message, reason), _remedy(entry.name, reason)) from reason
         return EncodedMessage(entry.type_id, body)
 
     def decode(self, type_id: int, body: bytes) -> Any:  # noqa: ANN401 - the message type is known at run time only
@@ -289,13 +292,49 @@ class Catalog:
             raise MalformedMessage(self.entries[type_id].name, str(error)) from error
 
 
-def _culprit(message: Message, encode_one: Callable[[Any], bytes], reason: Exception) -> str:
+class _Unordered(Exception):
+    """Everything is of the type that was declared, and yet msgspec cannot bring it into an order."""
+
+    def __init__(self) -> None:
+        super().__init__("dicts or sets in it cannot be brought into an order")
+
+
+def _reason(message: Message, decode_one: Callable[[bytes], Any], error: Exception) -> Exception:
+    """`error`, or what is behind it: what is of another type than declared often cannot be sorted either."""
+    if type(error) is not TypeError:
+        return error
+    try:
+        decode_one(encode(message))
+    except Exception as plain_error:  # noqa: BLE001 - as in `Catalog.encode`
+        return plain_error
+    return _Unordered()
+
+
+def _remedy(name: str, reason: Exception) -> str:
+    """What to do about it; empty when the message has to be made as it is declared."""
+    match reason:
+        case _Unordered():
+            return "use plain str for the keys of dicts, and members of one type in a set"
+        case OverflowError():
+            return "keep ints from -2**63 to 2**64 - 1, or declare and send them as str"
+        case UnicodeEncodeError():
+            return "send text without lone surrogates, or declare and send it as bytes"
+        case RecursionError():
+            return "nest it less deeply, and let nothing hold itself"
+        case TypeError() | msgspec.MsgspecError(__cause__=None):
+            return ""
+        case _:
+            return f"send values that the __post_init__ of {name} takes"
+
+
+def _culprit(message: Message, reason: Exception) -> str:
     """`reason`, with the field that cannot be encoded, where that can be found out."""
+    encode_one = encode_body if isinstance(reason, _Unordered) else encode
     for field in message.__struct_fields__:
         try:
             encode_one(getattr(message, field))
-        except Exception as error:  # noqa: BLE001 - any reason not to encode makes this the culprit
-            return f"field {field!r}: {error}"
+        except Exception:  # noqa: BLE001 - any reason not to encode makes this the culprit
+            return f"field {field!r}: {reason}"
     return str(reason)
 
 

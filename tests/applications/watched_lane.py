@@ -18,6 +18,7 @@ from driven import WorkerSettings
 from driven.domain.messages import Envelope
 from driven.pool.worker_lane import WorkerLane
 from driven.service.registry import build_registry
+from driven.service.wiring import Recipe, recipe_of
 from driven.wire import AggregateState, Failure, Submission, Succeeded
 from worker_test_app import app
 
@@ -33,7 +34,7 @@ PATIENCE_S = 30.0
 """How long anything may take before a test says that it does not come."""
 
 _REGISTRY = build_registry(app)
-FINGERPRINT = _REGISTRY.catalog.fingerprint
+RECIPE = recipe_of(_REGISTRY, REFERENCE)
 
 
 class WatchedLane:
@@ -197,14 +198,13 @@ async def watched_lane(
     groups: Mapping[str, int] | None = None,
     settings: WorkerSettings | None = None,
     *,
-    reference: str = REFERENCE,
-    fingerprint: str = FINGERPRINT,
+    recipe: Recipe = RECIPE,
     stop_timeout_s: float = 10.0,
 ) -> AsyncIterator[WatchedLane]:
     """Open a lane, and see that nothing is left when it is closed."""
     resource_tracker.ensure_running()
     held = _descriptors()
-    lane = WorkerLane(settings or WorkerSettings(), groups or {"default": 1}, reference, "log", fingerprint)
+    lane = WorkerLane(settings or WorkerSettings(), groups or {"default": 1}, recipe, "log")
     watched = WatchedLane(lane)
     pids: set[int] = set()
     try:

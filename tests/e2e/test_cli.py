@@ -180,7 +180,7 @@ def test_faults_are_in_the_json_as_well(folder: Path) -> None:
 
 
 def test_the_placement_follows_the_configuration_that_is_named(folder: Path) -> None:
-    """Section 7: decorator and section together, with the reason for each."""
+    """docs/reference/command-line.md: decorator and section together, with the reason for each."""
     (folder / "here.toml").write_text("[workers]\ncount = 1\n[commands.Reserve]\ntimeout_s = 9\n")
 
     told = run(folder, "placement", "shop:app", "--config", "here.toml", "--json")
@@ -191,7 +191,7 @@ def test_the_placement_follows_the_configuration_that_is_named(folder: Path) -> 
 
 
 def test_workers_that_would_not_start_are_a_fault(folder: Path) -> None:
-    """Section 7: a group on a CPU that is not there; exit code 1."""
+    """docs/reference/command-line.md: a group on a CPU that is not there; exit code 1."""
     (folder / "driven.toml").write_text("[workers.groups.far]\ncount = 1\ncpus = [60000]\n")
 
     told = run(folder, "placement", "shop:app")

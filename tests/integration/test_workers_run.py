@@ -251,7 +251,7 @@ async def test_a_worker_leads_its_own_process_group_and_leaves_interrupts_to_the
 
 
 async def test_groups_have_their_own_workers_and_cpus() -> None:
-    """Section 7: a group with `cpus` runs there and nowhere else."""
+    """docs/how-to/place-commands-on-workers.md: a group with `cpus` runs there and nowhere else."""
     cpu = min(os.sched_getaffinity(0))
     settings = WorkerSettings(groups={"pinned": GroupSettings(count=2, cpus=(cpu,))})
     async with watched_lane({"default": 1, "pinned": 2}, settings) as lane:

@@ -11,12 +11,14 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import msgspec
 import psutil
 import pytest
 
 from driven import GroupSettings, WorkerSettings, WorkersUnavailable
 from driven.pool.worker_lane import FAILED_STARTS
-from watched_lane import FINGERPRINT, REFERENCE, watched_lane
+from driven.service.wiring import Recipe
+from watched_lane import RECIPE, REFERENCE, watched_lane
 from worker_test_app import Do
 
 if TYPE_CHECKING:
@@ -53,11 +55,11 @@ def module(folder: Path, text: str) -> str:
 
 
 async def refusal(
-    reference: str = REFERENCE, settings: WorkerSettings | None = None, fingerprint: str = FINGERPRINT
+    reference: str = REFERENCE, settings: WorkerSettings | None = None, wiring: tuple[str, ...] = RECIPE.wiring
 ) -> str:
     """Open a lane that cannot be opened, and return why."""
     with pytest.raises(WorkersUnavailable) as raised:
-        async with watched_lane({"default": 2}, settings, reference=reference, fingerprint=fingerprint):
+        async with watched_lane({"default": 2}, settings, recipe=Recipe(reference, (), wiring)):
             pass
     return raised.value.reason
 
@@ -90,11 +92,11 @@ async def test_an_application_that_does_not_get_ready_says_why(text: str, expect
 
 async def test_a_worker_with_other_code_than_the_bus_is_refused() -> None:
     """R1, W1: it says so, and where each of them found its code."""
-    reason = await refusal(fingerprint="f" * 32)
+    reason = await refusal(wiring=(*RECIPE.wiring, "the handler of another deployment"))
 
     assert "worker and bus run different code" in reason
     assert "worker_test_app.py" in reason
-    assert FINGERPRINT in reason
+    assert "the bus has the handler of another deployment" in reason
 
 
 async def test_a_worker_that_does_not_get_ready_in_time_is_killed(folder: Path) -> None:
@@ -108,7 +110,7 @@ async def test_a_worker_that_does_not_get_ready_in_time_is_killed(folder: Path) 
 
 
 async def test_cpus_that_are_not_there_are_named() -> None:
-    """Section 7: with the setting to change."""
+    """docs/how-to/place-commands-on-workers.md: with the setting to change."""
     settings = WorkerSettings(groups={"default": GroupSettings(count=2, cpus=(4_000,))})
 
     assert "CPU 4000 cannot be used" in await refusal(settings=settings)
@@ -146,8 +148,8 @@ async def test_when_replacements_cannot_start_the_lane_fails(folder: Path) -> No
     """W5: after some attempts, with the reason of the last; until then it tries again."""
     name = module(folder, APPLICATION.format(name="ping"))
     source = folder / f"{name}.py"
-    fingerprint = await fingerprint_of(name)
-    async with watched_lane(reference=f"{name}:app", fingerprint=fingerprint) as lane:
+    recipe = await recipe_for(name)
+    async with watched_lane(recipe=recipe) as lane:
         source.write_text("raise RuntimeError('broken by a deployment')\n", encoding="utf-8")
         os.kill(lane.pid(), signal.SIGKILL)
         await lane.until(lambda: bool(lane.failures))
@@ -161,8 +163,8 @@ async def test_when_replacements_cannot_start_the_lane_fails(folder: Path) -> No
 async def test_a_replacement_that_runs_newer_code_is_refused(folder: Path) -> None:
     """R1: the files changed under a running bus; its messages would not fit."""
     name = module(folder, APPLICATION.format(name="ping"))
-    fingerprint = await fingerprint_of(name)
-    async with watched_lane(reference=f"{name}:app", fingerprint=fingerprint) as lane:
+    recipe = await recipe_for(name)
+    async with watched_lane(recipe=recipe) as lane:
         newer = APPLICATION.format(name="ping").replace("text: str", "text: str\n    more: int")
         (folder / f"{name}.py").write_text(newer, encoding="utf-8")
         os.kill(lane.pid(), signal.SIGKILL)
@@ -181,8 +183,8 @@ async def test_a_replacement_that_fails_once_is_tried_again(folder: Path) -> Non
         "    raise RuntimeError('once')\n"
     )
     name = module(folder, text)
-    fingerprint = await fingerprint_of(name)
-    async with watched_lane(reference=f"{name}:app", fingerprint=fingerprint) as lane:
+    recipe = await recipe_for(name)
+    async with watched_lane(recipe=recipe) as lane:
         (folder / f"{name}.py.stumble").touch()
         os.kill(lane.pid(), signal.SIGKILL)
         await lane.until(lambda: len(lane.gone) == 1 and len(lane.ready) == 1)
@@ -190,18 +192,21 @@ async def test_a_replacement_that_fails_once_is_tried_again(folder: Path) -> Non
         assert lane.failures == []
 
 
-async def fingerprint_of(name: str) -> str:
-    """The catalog's fingerprint of an application, computed in a process that does not keep its module."""
+async def recipe_for(name: str) -> Recipe:
+    """The recipe of an application, made in a process of its own, as this one is not to keep its module."""
     program = (
-        "import sys; from driven.service.registry import build_registry, resolve_application; "
-        f"print(build_registry(resolve_application('{name}:app')).catalog.fingerprint)"
+        "from driven.service.registry import build_registry, resolve_application\n"
+        "from driven.service.wiring import recipe_of\n"
+        "import msgspec, sys\n"
+        f"recipe = recipe_of(build_registry(resolve_application('{name}:app')), '{name}:app')\n"
+        "sys.stdout.buffer.write(msgspec.json.encode(recipe))\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(place for place in sys.path if place)}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-B", "-c", program, env=environment, stdout=subprocess.PIPE
     )
     told, _ = await process.communicate()
-    return told.decode().strip()
+    return msgspec.json.decode(told, type=Recipe)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +250,7 @@ def test_a_program_that_does_not_close_its_lane_ends_all_the_same(tmp_path: Path
         f"import sys; sys.path[:0] = {sys.path!r}\n"
         "import asyncio\n"
         "from watched_lane import *\n"
-        "lane = WorkerLane(WorkerSettings(), {'default': 2}, REFERENCE, 'log', FINGERPRINT)\n"
+        "lane = WorkerLane(WorkerSettings(), {'default': 2}, RECIPE, 'log')\n"
         "asyncio.run(lane.start(WatchedLane(lane)))\n"
         "print(*(one.pid for one in lane.vitals()))\n"
     )

@@ -19,7 +19,7 @@ from driven import WorkerSettings
 from driven.bootstrap import new_event_loop
 from driven.pool.worker_lane import WorkerLane
 from driven.wire import Failed
-from watched_lane import FINGERPRINT, PATIENCE_S, REFERENCE, WatchedLane, watched_lane
+from watched_lane import PATIENCE_S, RECIPE, WatchedLane, watched_lane
 from worker_test_app import Do
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def test_workers_die_although_a_copy_of_the_bus_holds_their_lifelines(tmp_path: 
 def test_workers_outlive_the_thread_in_which_the_bus_was_started() -> None:
     """P2: the kernel ties them to the thread that starts them; that is the pool's, and it lives as long as the pool."""
     loop = new_event_loop()
-    lane = WorkerLane(WorkerSettings(), {"default": 1}, REFERENCE, "log", FINGERPRINT)
+    lane = WorkerLane(WorkerSettings(), {"default": 1}, RECIPE, "log")
     watched = WatchedLane(lane)
     starter = threading.Thread(target=lambda: loop.run_until_complete(lane.start(watched)))
     starter.start()
@@ -226,7 +226,7 @@ async def test_a_lane_can_be_stopped_from_what_it_tells() -> None:
 def test_a_loop_that_is_closed_without_stopping_takes_the_workers_along() -> None:
     """W7: the pool finds nobody to tell, and ends what it has."""
     loop = asyncio.new_event_loop()
-    lane = WorkerLane(WorkerSettings(), {"default": 2}, REFERENCE, "log", FINGERPRINT)
+    lane = WorkerLane(WorkerSettings(), {"default": 2}, RECIPE, "log")
     watched = WatchedLane(lane)
     loop.run_until_complete(lane.start(watched))
     first, second = (psutil.Process(one.pid) for one in lane.vitals())

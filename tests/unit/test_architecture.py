@@ -1,4 +1,4 @@
-"""The shape of the code, section 5 of the design: what the import contracts in pyproject.toml cannot say.
+"""The shape of the code (docs/explanation/architecture.md): what the import contracts in pyproject.toml cannot say.
 
 Reads the sources as text and syntax trees; starts nothing but one interpreter, to see what a worker imports.
 """
@@ -104,7 +104,7 @@ def in_repository(path: Path) -> str:
 
 @pytest.mark.parametrize("library", CONFINED)
 def test_a_confined_library_is_imported_only_where_the_design_says(library: str) -> None:
-    """Section 5: psutil in the pool, uvloop where the loop is made, shared memory in ring.segment, and so on."""
+    """docs/explanation/architecture.md: psutil in the pool, uvloop where the loop is made, and so on."""
     trespassers = [
         name
         for name, path in product_modules().items()
@@ -117,7 +117,7 @@ def test_a_confined_library_is_imported_only_where_the_design_says(library: str)
 
 @pytest.mark.parametrize("package", LOWEST)
 def test_the_lowest_packages_stand_on_the_standard_library(package: str) -> None:
-    """Section 2: the ring knows bytes; the domain knows messages and aggregates, and nothing of the rest."""
+    """docs/explanation/architecture.md: the ring knows bytes; the domain knows messages and aggregates."""
     strangers = {
         f"{name}: {imported}"
         for name, path in product_modules().items()
@@ -171,7 +171,7 @@ def test_every_module_says_what_it_is() -> None:
 
 
 def test_every_public_name_can_be_imported_and_is_listed_once() -> None:
-    """Section 3: one word for one thing; what `driven` lists, it has."""
+    """docs/reference/glossary.md: one word for one thing; what `driven` lists, it has."""
     driven = importlib.import_module("driven")
 
     assert [name for name in driven.__all__ if not hasattr(driven, name)] == []
@@ -179,7 +179,7 @@ def test_every_public_name_can_be_imported_and_is_listed_once() -> None:
 
 
 def test_every_public_name_is_defined_in_exactly_one_place() -> None:
-    """Section 3: one word for one thing; a name has one defining module and one short cut, `driven` itself."""
+    """docs/reference/glossary.md: one word for one thing, with one defining module; `driven` is the short cut."""
     driven = importlib.import_module("driven")
     defining = {name: defined_names(tree_of(path)) for name, path in product_modules().items()}
 
@@ -193,7 +193,7 @@ def test_every_public_name_is_defined_in_exactly_one_place() -> None:
 
 
 def test_every_public_name_is_the_very_object_of_its_defining_module() -> None:
-    """Section 3: the short cut through `driven` leads to the thing itself, never to a copy or a wrapper."""
+    """docs/reference/python-api.md: `driven` leads to the thing itself, never to a copy or a wrapper."""
     driven = importlib.import_module("driven")
 
     strangers = {}

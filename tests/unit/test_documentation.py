@@ -46,6 +46,10 @@ KINDS = {"python", "output", "console", "toml", "sh", "text", ""}
 LONGEST_RUN_S = 60.0
 OURS = ("DRIVEN_", "PYTEST_")
 """Variables that say something to these tests, and nothing to a reader's programs."""
+CITED = re.compile(r"(?<![\w.-])[ORUWFXDSPB]\d{1,2}\b")
+"""The number of a law or of a failure, in prose; three digits and more are a linter's codes."""
+NOT_FILLED = re.compile(r"not measured yet|to be replaced|<!-- (?P<words>[\w ]+) -->\s*<!-- end of (?P=words) -->")
+"""Words and pairs of marks that wait for somebody to put in what belongs there."""
 PROMISE_CELLS = 4
 """A promise has four cells: what, by which law, where it holds, proved by what."""
 
@@ -327,3 +331,70 @@ def test_every_promise_names_tests_that_are_there() -> None:
     assert promises
     assert not missing
     assert not unproved
+
+
+# Laws and failures.
+
+
+def prose(page: Path) -> str:
+    """What a page says outside its blocks of code."""
+    return FENCE.sub("", page.read_text("utf-8"))
+
+
+@cache
+def docstrings(file: Path) -> str:
+    """All docstrings of a Python file."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = (node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, kinds))
+    return "\n".join(ast.get_docstring(node) or "" for node in nodes)
+
+
+def cited_in(folders: Iterable[str]) -> dict[str, str]:
+    """Each law and failure that docstrings cite, with a file that does."""
+    files = sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
+    return {number: name_of(file) for file in files for number in CITED.findall(docstrings(file))}
+
+
+def laws() -> dict[str, str]:
+    """The text of each law, by its number."""
+    parts = re.split(r"^### (\w+)$", (DOCS / "reference/laws.md").read_text("utf-8"), flags=re.MULTILINE)
+    return {
+        number: " ".join(text.partition("\n## ")[0].split())
+        for number, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+def failures() -> dict[str, str]:
+    """What Driven does about each failure, by its number."""
+    return {row[0]: row[-1] for row in rows(DOCS / "reference/failures.md")}
+
+
+def test_every_law_and_failure_that_is_cited_is_told() -> None:
+    """Whoever reads `O2` in a test or on a page can look it up."""
+    on_pages = {number: name_of(page) for page in PAGES for number in CITED.findall(prose(page))}
+    cited = {**cited_in(("src", "workers", "tests", "examples", "benchmarks")), **on_pages}
+
+    assert {number: where for number, where in cited.items() if number not in laws() | failures()} == {}
+
+
+def test_every_law_says_whether_it_is_in_this_version() -> None:
+    """A plan is never taken for a promise."""
+    mark = re.compile(r"\*(In this version\b[^*]*|In part: [^*]+|Not in this version)\.\*$")
+
+    assert [number for number, text in laws().items() if not mark.search(text)] == []
+
+
+def test_every_law_and_failure_that_is_kept_is_cited_by_a_test() -> None:
+    """What is on these pages without a reservation has a test that names it."""
+    kept = {number for number, text in laws().items() if "*In this version" in text}
+    guarded = {number for number, text in failures().items() if "*Not tested in this version" not in text}
+
+    assert (kept | guarded) - cited_in(("tests",)).keys() == set()
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=name_of)
+def test_nothing_on_a_page_waits_to_be_filled_in(page: Path) -> None:
+    """A page is finished, or it is not there."""
+    waiting = [found[0] for found in NOT_FILLED.finditer(page.read_text("utf-8"))]
+
+    assert not waiting, f"{name_of(page)} still has: {waiting}"

@@ -45,7 +45,7 @@ def test_defining_an_application_loads_neither_the_bus_nor_the_pool() -> None:
 
 @pytest.mark.parametrize("name", driven.__all__)
 def test_a_public_name_can_be_imported_by_itself_and_is_kept(name: str) -> None:
-    """Section 3: every name that is listed is there, and looking it up twice gives the same thing."""
+    """docs/reference/python-api.md: every listed name is there, and looking it up twice gives the same thing."""
     assert getattr(driven, name) is getattr(driven, name)
     assert name in dir(driven)
     assert name in vars(driven)
@@ -59,7 +59,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 
 def test_a_star_import_brings_what_is_listed() -> None:
-    """Section 3: no more, no less."""
+    """docs/reference/python-api.md: no more, no less."""
     namespace: dict[str, object] = {}
 
     exec("from driven import *", namespace)  # noqa: S102 - a star import stands at the top of a module only

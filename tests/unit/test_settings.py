@@ -97,12 +97,12 @@ def faults(folder: Path, text: str, environ: Mapping[str, str] | None = None) ->
 
 
 def test_every_setting_can_stand_in_the_file(tmp_path: Path) -> None:
-    """Section 7: settings come from TOML, complete, with their types."""
+    """docs/reference/settings.md: settings come from TOML, complete, with their types."""
     assert loaded(tmp_path, EVERYTHING) == EVERYTHING_IN_CODE
 
 
 def test_what_is_not_set_has_its_default(tmp_path: Path) -> None:
-    """Section 7: an empty file is a valid one."""
+    """docs/reference/settings.md: an empty file is a valid one."""
     assert loaded(tmp_path, "") == Settings()
 
 
@@ -116,7 +116,7 @@ def test_defaults_are_those_of_the_laws() -> None:
 
 
 def test_without_a_path_the_file_of_the_current_folder_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Section 7: driven.toml is found where the program starts."""
+    """docs/reference/settings.md: driven.toml is found where the program starts."""
     monkeypatch.chdir(tmp_path)
     Path("driven.toml").write_text("[workers]\ncount = 3\n", encoding="utf-8")
 
@@ -124,7 +124,7 @@ def test_without_a_path_the_file_of_the_current_folder_is_read(tmp_path: Path, m
 
 
 def test_without_any_file_there_are_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Section 7: no configuration is needed to begin."""
+    """docs/reference/settings.md: no configuration is needed to begin."""
     monkeypatch.chdir(tmp_path)
 
     assert load_settings(environ={}) == Settings()
@@ -378,7 +378,7 @@ def test_the_password_in_the_url_of_a_store_is_not_shown(tmp_path: Path) -> None
 
 
 def test_a_variable_wins_over_the_file(tmp_path: Path) -> None:
-    """Section 7: the environment overrides single settings of the file."""
+    """docs/reference/settings.md: the environment overrides single settings of the file."""
     environ = {"DRIVEN_WORKERS_COUNT": "4", "DRIVEN_BUS_DRAIN_TIMEOUT_S": "0.5", "DRIVEN_WORKERS_KIND": "auto"}
 
     settings = loaded(tmp_path, "[workers]\ncount = 1\nmax_attempts = 7\n", environ)
@@ -389,7 +389,7 @@ def test_a_variable_wins_over_the_file(tmp_path: Path) -> None:
 
 
 def test_a_variable_can_set_a_count_to_auto(tmp_path: Path) -> None:
-    """Section 7: words and numbers are told apart in the environment as well."""
+    """docs/reference/settings.md: words and numbers are told apart in the environment as well."""
     assert loaded(tmp_path, "[workers]\ncount = 1", {"DRIVEN_WORKERS_COUNT": "auto"}).workers.count == "auto"
 
 
@@ -472,7 +472,7 @@ def test_the_environment_cannot_repair_a_section_that_is_no_table(tmp_path: Path
 
 
 def test_the_process_environment_is_read_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Section 7: load_settings() alone is all that a program needs."""
+    """docs/reference/settings.md: load_settings() alone is all that a program needs."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DRIVEN_WORKERS_COUNT", "0")
 
@@ -599,7 +599,7 @@ def without_unset(value: Any) -> Any:  # noqa: ANN401 - any setting
 def test_settings_written_as_toml_are_read_as_they_were(
     tmp_path_factory: pytest.TempPathFactory, written: Settings
 ) -> None:
-    """Section 7: whatever is valid in code can stand in a file, and means the same."""
+    """docs/reference/settings.md: whatever is valid in code can stand in a file, and means the same."""
     sections = without_unset(msgspec.to_builtins(written))
     text = "".join(f"{name} = {toml(section)}\n" for name, section in sections.items())
 
@@ -611,7 +611,7 @@ def test_settings_written_as_toml_are_read_as_they_were(
 def test_settings_written_as_variables_are_read_as_they_were(
     tmp_path_factory: pytest.TempPathFactory, bus: BusSettings, workers: WorkerSettings
 ) -> None:
-    """Section 7: every plain setting of bus, store and workers can stand in the environment, and means the same."""
+    """docs/reference/settings.md: plain settings can stand in the environment as well, and mean the same."""
     written = Settings(bus=bus, workers=msgspec.structs.replace(workers, groups={}))
     environ = {
         f"DRIVEN_{section.upper()}_{field.name.upper()}": str(getattr(getattr(written, section), field.name))

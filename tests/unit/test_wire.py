@@ -126,7 +126,7 @@ def test_an_assignment_comes_back_from_a_command_line(
     channel: str, cpus: tuple[int, ...], paths: tuple[str, ...], python_path: str | None
 ) -> None:
     """W1: paths may hold bytes that are no UTF-8."""
-    assignment = wire.Assignment(channel, 3, 4, 5, paths, python_path, "package.module:app", "log", cpus, 2)
+    assignment = wire.Assignment(channel, 3, 4, 5, paths, python_path, "package.module:app", ("other",), "log", cpus, 2)
 
     text = wire.encode_assignment(assignment)
 
@@ -183,6 +183,74 @@ def test_a_body_that_is_garbage_is_malformed(type_id: int, body: bytes) -> None:
         assert isinstance(catalog().decode(type_id, body), Order | Ordered)
     except MalformedMessage as error:
         assert error.name in {"shop.Order", "shop.Ordered"}  # noqa: PT017 - both ways are right
+
+
+class Mixed(Command):
+    """Fields of many kinds, and a rule of its own."""
+
+    names: list[Any]
+    prices: dict[str, int]
+    tags: frozenset[str] = frozenset()
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse one value."""
+        if self.names == ["refuse"]:
+            raise ValueError("must not be refused")
+
+
+def mixed(**fields: Any) -> Mixed:  # noqa: ANN401 - what a field does not declare
+    """A message whose rule did not look yet."""
+    message = Mixed(names=[], prices={})
+    for name, value in fields.items():
+        msgspec.structs.force_setattr(message, name, value)
+    return message
+
+
+def nested(depth: int) -> list[Any]:
+    """A list in a list in a list."""
+    found: list[Any] = []
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "remedy"),
+    [
+        (
+            mixed(count="3"),
+            "Expected `int`, got `str` - at `$.count`",
+            "send the fields and types that shop.Mixed declares",
+        ),
+        (mixed(tags={1, "a"}), "Expected `str`, got `int` - at `$.tags[", "that shop.Mixed declares"),
+        (mixed(prices={1: 2}), "Expected `str`, got `int` - at `key` in `$.prices`", "that shop.Mixed declares"),
+        (mixed(prices={"a": object()}), "field 'prices': Encoding objects of type object", "that shop.Mixed declares"),
+        (
+            mixed(names=[{1, "a"}]),
+            "field 'names': dicts or sets in it cannot be brought",
+            "members of one type in a set",
+        ),
+        (
+            mixed(names=[{1: 2}]),
+            "field 'names': dicts or sets in it cannot be brought",
+            "plain str for the keys of dicts",
+        ),
+        (mixed(count=2**64), "field 'count': can't serialize ints", "keep ints from -2**63 to 2**64 - 1"),
+        (mixed(tags={"\ud800"}), "field 'tags': 'utf-8' codec", "send text without lone surrogates"),
+        (mixed(names=nested(100_000)), "recursion", "nest it less deeply, and let nothing hold itself"),
+        (mixed(names=["refuse"]), "must not be refused", "send values that the __post_init__ of shop.Mixed takes"),
+    ],
+)
+def test_a_message_that_cannot_be_encoded_is_told_what_to_do_about_it(message: Mixed, reason: str, remedy: str) -> None:
+    """D9: the remedy is for what went wrong, and no text speaks of options of msgspec."""
+    with pytest.raises(MalformedMessage) as raised:
+        Catalog([("shop.Mixed", Mixed)]).encode(message)
+
+    assert reason in raised.value.reason
+    assert remedy in raised.value.remedy
+    assert str(raised.value) == f"not a valid shop.Mixed: {raised.value.reason}; {raised.value.remedy}"
+    assert "`order`" not in f"{raised.value} {raised.value.__cause__}"
 
 
 @pytest.mark.parametrize("type_id", [-1, -2, 2, 2**63])

@@ -12,6 +12,7 @@ channel, because there is none, goes to standard error.
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import sys
 import traceback
@@ -21,6 +22,7 @@ from driven.ring.channel import Channel, Handoff
 from driven.ring.status import WorkerState
 from driven.service.execution import Execution
 from driven.service.registry import build_registry, resolve_application
+from driven.service.wiring import wiring_of
 from driven.wire import Hello, RecordKind, Unfit, decode_assignment, encode
 from driven_worker.cores import pin
 from driven_worker.loop import Loop
@@ -51,13 +53,16 @@ def work(text: str) -> int:
 def ready_loop(assignment: Assignment, channel: Channel) -> Loop:
     """Get ready to run commands, and say so."""
     pin(assignment.cpus)
-    registry = build_registry(resolve_application(assignment.reference))
+    application = resolve_application(assignment.reference)
+    for module in assignment.modules:
+        importlib.import_module(module)
+    registry = build_registry(application)
     loop = Loop(channel, Execution(registry, assignment.log_id))
     # What is there now stays: no collection need look at it again, and none touches its pages.
     gc.collect()
     gc.freeze()
     channel.status.state = WorkerState.IDLE
-    loop.tell(RecordKind.HELLO, encode(Hello(registry.catalog.fingerprint, _source(assignment, registry))))
+    loop.tell(RecordKind.HELLO, encode(Hello(wiring_of(registry), _source(assignment, registry))))
     return loop
 
 

@@ -23,13 +23,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from driven.bus.budget import over_budget
-from driven.bus.dispatcher import Dispatcher
 from driven.bus.hazards import UNKEYED, Hazards
 from driven.bus.inline_lane import TURN_NS, InlineLane
 from driven.bus.journal import Journal, Page
 from driven.bus.receipts import Receipt, Settlement
 from driven.bus.recorded import receipt_from_log, refuse_other_command
 from driven.bus.sequencer import Entry, Root, Sequencer
+from driven.bus.traffic import WorkerTraffic
 from driven.bus.working_state import WorkingState
 from driven.errors import AggregateExists, BusClosed, CommandFailed, CommandParked, DrivenError
 from driven.service.event_store import LoggedMessage, LoggedOutcome, MessageKind, Status
@@ -97,7 +97,7 @@ class Conductor:
         self._is_halting = False
         self.sequencer: Final = Sequencer(store.last_position)
         self.hazards: Final = Hazards()
-        self.dispatcher: Final = Dispatcher(
+        self.traffic: Final = WorkerTraffic(
             registry=registry,
             routes=routes,
             sequencer=self.sequencer,
@@ -159,10 +159,10 @@ class Conductor:
         handler = entry.handler = self._registry.handlers[draft.type_id]
         if handler.is_stateful:
             entry.footprint = draft.key or UNKEYED
-        entry.is_on_lane = entry.park_reason is None and self.dispatcher.goes_to_workers(draft.type_id)
+        entry.is_on_lane = entry.park_reason is None and self.traffic.goes_to_workers(draft.type_id)
         is_free = self.hazards.admit(entry.envelope.position, entry.footprint)
         if is_free and entry.is_on_lane:
-            self.dispatcher.enqueue(entry)
+            self.traffic.enqueue(entry)
         return entry
 
     def _take_position(  # noqa: PLR0913, PLR0917 - the facts of one message
@@ -211,7 +211,7 @@ class Conductor:
                 break
             retired += 1
         if self.failure is None:
-            self.dispatcher.dispatch()
+            self.traffic.dispatch()
         self._journal.flush()
         return is_over
 
@@ -236,14 +236,14 @@ class Conductor:
         """The outcome of the head, current as of now; None while there is none, or only a stale one (O5)."""
         outcome: Outcome | None
         if entry.is_on_lane:
-            outcome = self.dispatcher.reorder_buffer.retire(entry.envelope.position)
+            outcome = self.traffic.reorder_buffer.retire(entry.envelope.position)
             if outcome is None:
                 return None
         else:
-            outcome, elapsed_ns = self._inline_lane.run(self.dispatcher.submission(entry))
+            outcome, elapsed_ns = self._inline_lane.run(self.traffic.submission(entry))
             if self._state.failure is not None:  # whatever the handler made of it, this is not its outcome
                 raise self._state.failure
-            self.dispatcher.scheduler.observe(entry.type_id, elapsed_ns)
+            self.traffic.scheduler.observe(entry.type_id, elapsed_ns)
             entry.was_head_when_sent = True
         stale = self._state.first_stale(outcome.reads)
         if stale is None:
@@ -252,7 +252,7 @@ class Conductor:
             return Failed(failure_of(AggregateExists(stale.name, stale.id)), outcome.reads)
         if self._hooks.discarded is not None:
             self._hooks.discarded(self._registry.name_of(entry.type_id), entry.envelope)
-        self.dispatcher.enqueue(entry)
+        self.traffic.enqueue(entry)
         return None
 
     def _conclude(self, entry: Entry, outcome: Outcome) -> bool:
@@ -265,7 +265,7 @@ class Conductor:
         if entry.cause is not None and entry.attempt <= route.retries and not died_too_often:
             entry.attempt += 1
             if entry.is_on_lane:
-                self.dispatcher.enqueue(entry)
+                self.traffic.enqueue(entry)
             return not entry.is_on_lane
         self._retire_failed(entry, outcome.failure, route)
         return True
@@ -342,12 +342,12 @@ class Conductor:
         """The only moment at which anything of a message becomes visible (O2)."""
         self.sequencer.retire()
         if entry.is_on_lane:
-            self.dispatcher.reorder_buffer.forget(entry.position)
+            self.traffic.reorder_buffer.forget(entry.position)
         self._journal.page.retired.append(outcome)
         for position in self.hazards.retire(entry.position, entry.footprint):
             freed = self.sequencer.find(position)
             if freed is not None and freed.is_on_lane:
-                self.dispatcher.enqueue(freed)
+                self.traffic.enqueue(freed)
         if self._hooks.retired is not None:
             self._hooks.retired(self._registry.name_of(entry.type_id), entry.envelope, outcome)
         if entry.root.open == 0:

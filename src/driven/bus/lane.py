@@ -2,8 +2,8 @@
 
 ::
 
-    Dispatcher --send, ring, reply--> Lane ~~~~> workers
-    Dispatcher <-----LaneListener---- Lane <~~~~ workers
+    WorkerTraffic --send, ring, reply--> Lane ~~~~> workers
+    WorkerTraffic <-----LaneListener---- Lane <~~~~ workers
 
 A lane moves submissions and completions and knows which workers are there. It decides nothing about order
 and nothing about which worker runs what. Every call in both directions is made on the bus thread; no call blocks.

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from driven.bus.entrance import Entrance
@@ -46,9 +45,6 @@ T = TypeVar("T")
 TURN_LIMIT: Final = 256
 """Messages that retire in one turn, at most, before the event loop gets to do other things."""
 
-TURN_NS: Final = 10_000_000
-"""Nanoseconds that a turn may take; one that took longer makes the next one shorter, down to a single message."""
-
 
 class MessageBus:
     """Takes commands, and gives receipts; open one with `driven.open_bus`."""
@@ -74,7 +70,6 @@ class MessageBus:
         self._first_position: Final = store.last_position
         self._is_pump_due = False
         self._is_turning = False
-        self._turn_limit = TURN_LIMIT
         self._drained: asyncio.Event | None = None
         self._visits: Final[set[concurrent.futures.Future[Receipt]]] = set()
         self._visits_lock: Final = threading.Lock()
@@ -120,8 +115,8 @@ class MessageBus:
             admitted=sequencer.last_position - self._first_position,
             retired=sequencer.retired,
             queued=len(sequencer),
-            in_flight=self._conductor.dispatcher.reorder_buffer.in_flight,
-            early=len(self._conductor.dispatcher.reorder_buffer),
+            in_flight=self._conductor.traffic.reorder_buffer.in_flight,
+            early=len(self._conductor.traffic.reorder_buffer),
             parked=self._conductor.parked,
             workers=self._worker_statistics(),
             projections=self._projections.statistics(),
@@ -213,19 +208,11 @@ class MessageBus:
         self._is_pump_due = False
         self._is_turning = True
         try:
-            self._turn()
+            if self._conductor.turn(TURN_LIMIT):
+                self.wake()
         finally:  # a turn raises what ends programs; whoever waits is let go all the same
             self._is_turning = False
             self._open_up()
-
-    def _turn(self) -> None:
-        began_ns = time.perf_counter_ns()
-        if self._conductor.turn(self._turn_limit):
-            self.wake()
-        if time.perf_counter_ns() - began_ns > TURN_NS:
-            self._turn_limit = max(1, self._turn_limit // 2)
-        else:
-            self._turn_limit = min(TURN_LIMIT, self._turn_limit * 2)
 
     def _open_up(self) -> None:
         """Let in who has room now, and notice that there is nothing left to wait for."""

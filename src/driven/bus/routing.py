@@ -55,6 +55,11 @@ def routes(registry: Registry, settings: Settings, groups: Collection[str]) -> d
                 f"{registry.name_of(type_id)} runs in worker group {route.group!r}, which is not configured "
                 f"(there are: {', '.join(sorted(known))}); add [workers.groups.{route.group}] with a count"
             )
+        if section is not None and route.sticky and handler.options.key is None:
+            faults.append(
+                f"[commands.{name}] sticky = true is for {registry.name_of(type_id)}, which has no key to stick to; "
+                f"say key= in its decorator, or drop sticky"
+            )
         if route.placement is Placement.INLINE and section is not None and section.timeout_s is not None:
             faults.append(
                 f"[commands.{name}] timeout_s = {route.timeout_s:g} is for {registry.name_of(type_id)}, which runs "

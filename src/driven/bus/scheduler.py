@@ -29,7 +29,7 @@ STICKY_KEYS: Final = 65_536
 """Keys per group whose worker is remembered; the oldest is forgotten first, and may move."""
 
 
-class Job:
+class Candidate:
     """One command that may start, and where it may run."""
 
     __slots__ = ("estimate_ns", "group", "position", "sticky_key", "type_id")
@@ -43,8 +43,8 @@ class Job:
         self.estimate_ns = 0
 
 
-_Queue = list[tuple[int, Job]]
-"""A heap of jobs by position; pairs, as the interpreter compares numbers faster than it calls a method of ours."""
+_Queue = list[tuple[int, Candidate]]
+"""A heap by position; pairs, as the interpreter compares numbers faster than it calls a method of ours."""
 
 
 class _Worker:
@@ -55,7 +55,7 @@ class _Worker:
     def __init__(self, worker_id: int, group: str) -> None:
         self.worker_id = worker_id
         self.group = group
-        self.held: dict[int, Job] = {}
+        self.held: dict[int, Candidate] = {}
         self.held_ns = 0
         self.is_full = False
         self.reserved: _Queue = []
@@ -102,7 +102,7 @@ class Scheduler:
         worker = self._workers[worker_id] = _Worker(worker_id, group)
         self._group(group).workers[worker_id] = worker
 
-    def remove_worker(self, worker_id: int) -> list[Job]:
+    def remove_worker(self, worker_id: int) -> list[Candidate]:
         """A worker is no more: forget it; what it held and had not finished, oldest first."""
         worker = self._workers.pop(worker_id, None)
         if worker is None:
@@ -110,20 +110,20 @@ class Scheduler:
         group = self._groups[worker.group]
         del group.workers[worker_id]
         group.home_of = {key: home for key, home in group.home_of.items() if home is not worker}
-        for _, job in worker.reserved:
-            self.enqueue(job)
-        return [job for _, job in sorted(worker.held.items())]
+        for _, candidate in worker.reserved:
+            self.enqueue(candidate)
+        return [candidate for _, candidate in sorted(worker.held.items())]
 
-    def enqueue(self, job: Job) -> None:
+    def enqueue(self, candidate: Candidate) -> None:
         """A command may start as soon as a worker has credit for it."""
-        group = self._group(job.group)
-        home = group.home_of.get(job.sticky_key) if job.sticky_key is not None else None
-        heapq.heappush(home.reserved if home else group.queue, (job.position, job))
+        group = self._group(candidate.group)
+        home = group.home_of.get(candidate.sticky_key) if candidate.sticky_key is not None else None
+        heapq.heappush(home.reserved if home else group.queue, (candidate.position, candidate))
 
-    def assign(self) -> Iterator[tuple[Job, int]]:
-        """Give out what can be given: pairs of job and worker id, one to each worker in turn.
+    def assign(self) -> Iterator[tuple[Candidate, int]]:
+        """Give out what can be given: pairs of candidate and worker id, one to each worker in turn.
 
-        A job counts as held from the moment it is yielded; `refuse` takes it back.
+        A candidate counts as held from the moment it is yielded; `refuse` takes it back.
         """
         for group in self._groups.values():
             hungry = [worker for worker in group.workers.values() if worker.has_credit]
@@ -131,24 +131,24 @@ class Scheduler:
                 hungry.sort(key=lambda worker: worker.held_ns)
                 is_any_fed = False
                 for worker in hungry:
-                    job = self._next_for(worker, group)
-                    if job is not None:
-                        self._hold(worker, job)
-                        yield job, worker.worker_id
+                    candidate = self._next_for(worker, group)
+                    if candidate is not None:
+                        self._hold(worker, candidate)
+                        yield candidate, worker.worker_id
                         is_any_fed = True
                 others = group.workers.values() if is_any_fed else ()
                 hungry = [worker for worker in others if worker.has_credit and not worker.is_full]
 
-    def refuse(self, job: Job, worker_id: int) -> None:
-        """The worker's ring was full: the job waits on, and the worker gets nothing until it finished something."""
+    def refuse(self, candidate: Candidate, worker_id: int) -> None:
+        """The ring was full: the candidate waits on, and the worker gets nothing until it finished something."""
         worker = self._workers[worker_id]
-        self._release(worker, job.position)
+        self._release(worker, candidate.position)
         worker.is_full = True
-        self.enqueue(job)
+        self.enqueue(candidate)
 
-    def forget(self, job: Job, worker_id: int) -> None:
-        """The job is not wanted any more; the worker does not hold it."""
-        self._release(self._workers[worker_id], job.position)
+    def forget(self, candidate: Candidate, worker_id: int) -> None:
+        """The candidate is not wanted any more; the worker does not hold it."""
+        self._release(self._workers[worker_id], candidate.position)
 
     def complete(self, worker_id: int, position: int, elapsed_ns: int) -> None:
         """A worker has finished the command at `position`, which took it `elapsed_ns`."""
@@ -156,9 +156,9 @@ class Scheduler:
         if worker is None:
             return
         worker.is_full = False
-        job = self._release(worker, position)
-        if job is not None:
-            self.observe(job.type_id, elapsed_ns)
+        candidate = self._release(worker, position)
+        if candidate is not None:
+            self.observe(candidate.type_id, elapsed_ns)
 
     def observe(self, type_id: int, elapsed_ns: int) -> None:
         """Learn what a command of this type cost, wherever it ran."""
@@ -173,10 +173,6 @@ class Scheduler:
         """What a command of this type is expected to take; a whole credit as long as nothing is known."""
         return int(self._average_ns.get(type_id, CREDIT_NS))
 
-    def has_workers(self, group: str) -> bool:
-        """Whether any worker of this group is there now."""
-        return group in self._groups and bool(self._groups[group].workers)
-
     @property
     def waiting(self) -> int:
         """The number of commands that may start and wait for a worker."""
@@ -190,24 +186,24 @@ class Scheduler:
             group = self._groups[name] = _Group()
         return group
 
-    def _next_for(self, worker: _Worker, group: _Group) -> Job | None:
+    def _next_for(self, worker: _Worker, group: _Group) -> Candidate | None:
         """The oldest of what is reserved for this worker and what any may take."""
         own, shared = worker.reserved, group.queue
         while shared and not (own and own[0] < shared[0]):
-            _, job = heapq.heappop(shared)
-            home = worker if job.sticky_key is None else group.home_for(job.sticky_key, worker)
+            _, candidate = heapq.heappop(shared)
+            home = worker if candidate.sticky_key is None else group.home_for(candidate.sticky_key, worker)
             if home is worker:
-                return job
-            heapq.heappush(home.reserved, (job.position, job))
+                return candidate
+            heapq.heappush(home.reserved, (candidate.position, candidate))
         return heapq.heappop(own)[1] if own else None
 
-    def _hold(self, worker: _Worker, job: Job) -> None:
-        job.estimate_ns = self.estimate_ns(job.type_id)
-        worker.held[job.position] = job
-        worker.held_ns += job.estimate_ns
+    def _hold(self, worker: _Worker, candidate: Candidate) -> None:
+        candidate.estimate_ns = self.estimate_ns(candidate.type_id)
+        worker.held[candidate.position] = candidate
+        worker.held_ns += candidate.estimate_ns
 
-    def _release(self, worker: _Worker, position: int) -> Job | None:
-        job = worker.held.pop(position, None)
-        if job is not None:
-            worker.held_ns -= job.estimate_ns
-        return job
+    def _release(self, worker: _Worker, position: int) -> Candidate | None:
+        candidate = worker.held.pop(position, None)
+        if candidate is not None:
+            worker.held_ns -= candidate.estimate_ns
+        return candidate

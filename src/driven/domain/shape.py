@@ -56,6 +56,11 @@ def opaque_types(annotation: Any) -> list[type]:  # noqa: ANN401 - any type anno
     return list(dict.fromkeys(part.cls for part in parts(annotation) if isinstance(part, inspect.CustomType)))
 
 
+def leaves_something_open(annotation: Any) -> bool:  # noqa: ANN401 - any type annotation
+    """Whether `Any` is within it, also unsaid as in a bare ``list``: msgspec writes it, and rebuilds something else."""
+    return any(isinstance(part, inspect.AnyType) for part in parts(annotation))
+
+
 def has_unsortable_set(annotation: Any) -> bool:  # noqa: ANN401 - any type annotation
     """Whether there is a set whose members have no order among each other, so that no order can be agreed on."""
     sets = (part for part in parts(annotation) if isinstance(part, inspect.SetType | inspect.FrozenSetType))

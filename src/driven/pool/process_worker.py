@@ -47,6 +47,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     reference: str
     """The application, as ``"package.module:attribute"``."""
+    modules: tuple[str, ...]
+    """What workers import beside it."""
     log_id: str
     ring_bytes: int
     blas_threads: int
@@ -104,6 +106,7 @@ class ProcessWorker:
             import_path=tuple(place for place in sys.path if isinstance(place, str)),
             python_path=os.environ.get("PYTHONPATH"),
             reference=plan.reference,
+            modules=plan.modules,
             log_id=plan.log_id,
             cpus=plan.group_cpus.get(self.group, ()),
             available_cpus=plan.available_cpus,

@@ -5,11 +5,11 @@ loop, from `start` to `stop`, and everything here runs on the bus thread.
 
 ::
 
-    Dispatcher --send, ring, reply--> WorkerLane --> Link ~~ ring ~~> worker process
-        ^                              |      ^                          ^
-        |                              |      '-- doorbell, tick         |
-        '-------- LaneListener --------'                                 |
-                                       `--start, condemn, stop--> WorkerPool (its own thread)
+    WorkerTraffic --send, ring, reply--> WorkerLane --> Link ~~ ring ~~> worker process
+        ^                                 |      ^                          ^
+        |                                 |      '-- doorbell, tick         |
+        '---------- LaneListener ---------'                                 |
+                                          `--start, condemn, stop--> WorkerPool (its own thread)
 
 **When a worker dies** the order of things is: everything it had finished is taken from its ring and told; then whose
 fault it was is read from its status words, and told; then a replacement is asked for, which is another worker, with
@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +35,7 @@ from driven.pool.vitals import WORKER_DIED, vitals_of
 from driven.pool.worker_pool import STOPPED, WorkerPool
 from driven.ring.waiting import LONGEST_SLEEP_S
 from driven.service.execution import failure_of
+from driven.service.wiring import first_difference
 from driven.wire import Completion, Failed, Failure, Unfit
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from driven.bus.lane import LaneListener, Vitals
     from driven.errors import InfrastructureError
     from driven.pool.process_worker import ProcessWorker
+    from driven.service.wiring import Recipe
     from driven.settings import WorkerSettings
     from driven.wire import AggregateState, Hello, Submission
 
@@ -59,24 +60,20 @@ BACKOFF_S: Final = 0.2
 class WorkerLane:
     """Worker processes, as the bus sees them: the port `Lane`, and a beginning and an end."""
 
-    def __init__(
-        self, settings: WorkerSettings, groups: Mapping[str, int], reference: str, log_id: str, fingerprint: str
-    ) -> None:
+    def __init__(self, settings: WorkerSettings, groups: Mapping[str, int], recipe: Recipe, log_id: str) -> None:
         """Nothing starts yet.
 
         Args:
             settings: the section ``[workers]``.
             groups: group name to its number of workers.
-            reference: where workers import the application, as ``"package.module:attribute"``.
+            recipe: how workers make the application; one that comes out different is refused.
             log_id: names the log that the commands belong to.
-            fingerprint: of the bus's catalog; a worker with another one runs other code.
 
         """
         self._settings: Final = settings
         self._groups: Final = dict(groups)
-        self._reference: Final = reference
+        self._recipe: Final = recipe
         self._log_id: Final = log_id
-        self._fingerprint: Final = fingerprint
         self._workers: Final[dict[int, ProcessWorker]] = {}
         self._links: Final[dict[int, Link]] = {}
         self._failed_starts: Final[Counter[str]] = Counter()
@@ -237,7 +234,8 @@ class WorkerLane:
     def _plan(self) -> Plan:
         settings = self._settings
         return Plan(
-            reference=self._reference,
+            reference=self._recipe.reference,
+            modules=self._recipe.modules,
             log_id=self._log_id,
             ring_bytes=settings.ring_bytes,
             blas_threads=settings.blas_threads,
@@ -249,7 +247,7 @@ class WorkerLane:
     def _on_hello(self, link: Link, hello: Hello) -> None:
         if self._is_stopping:
             return
-        if hello.fingerprint != self._fingerprint:
+        if hello.wiring != self._recipe.wiring:
             link.unfit = Unfit(self._difference(hello))
             self._condemn(link, Verdict(link.unfit.reason))
             return
@@ -287,13 +285,12 @@ class WorkerLane:
             self._listener.turn_wanted()
 
     def _difference(self, hello: Hello) -> str:
-        """What is known about how the code of a worker differs from ours."""
-        own = getattr(sys.modules.get(self._reference.partition(":")[0]), "__file__", None)
-        here = "the same file, which has changed since or defines other messages there" if own == hello.source else own
+        """How a worker differs from us, and what may have made it so."""
+        difference = first_difference(self._recipe.wiring, hello.wiring)
         return (
-            f"worker and bus run different code: the worker imported {self._reference} from {hello.source}, the bus "
-            f"from {here} (catalog {hello.fingerprint} there, {self._fingerprint} here); restart the bus after each "
-            f"deployment, and see that the import path leads both to the same files"
+            f"worker and bus run different code: {difference}. The worker imported {self._recipe.reference} from "
+            f"{hello.source} as it is there, without what the program did to it since: put such a change in a function "
+            f'of a module and open "module:function"; after a deployment, restart the bus'
         )
 
     # Listening.

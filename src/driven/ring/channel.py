@@ -22,6 +22,7 @@ Nothing here blocks but `wait`, and that is bounded. What does not fit is a retu
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -322,7 +323,12 @@ class Channel:
 
     def close(self) -> None:
         """Close everything that this end holds; may be called twice. What the other end holds stays with it."""
-        self._resources.close()
+        try:
+            self._resources.close()
+        except OSError as error:
+            # A handler may close descriptors that are not its own, as `os.closerange` does; the rest is closed by now.
+            if error.errno != errno.EBADF:
+                raise
 
     def __enter__(self) -> Self:
         return self

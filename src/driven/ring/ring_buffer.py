@@ -140,10 +140,6 @@ class RingBuffer:
         """Whether the reader has read all that is published; asked by the reader, it looks at the writer's cursor."""
         return self._cursors[TAIL_WORD] == self._head
 
-    def has_room_for(self, length_bytes: int) -> bool:
-        """Whether a record with a body of `length_bytes` can be written now; asked by the writer."""
-        return 0 <= length_bytes <= self._largest_body and self._room_for(length_bytes) >= 0
-
     # The writer's side.
 
     def try_write(self, kind: int, body: bytes) -> bool:

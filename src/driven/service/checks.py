@@ -30,7 +30,7 @@ _KEY_TYPES: Final = (str, int, uuid.UUID)
 
 def option_faults(command: type[Command], options: HandlerOptions, *, is_stateful: bool) -> Iterator[str]:
     """What is wrong with the options of a handler; `is_stateful` says that a unit of work reaches it."""
-    yield from _key_faults(command, options, is_stateful=is_stateful)
+    yield from _key_faults(command, options)
     yield from _loads_faults(command, options, is_stateful=is_stateful)
     yield from _emits_faults(options)
     yield from _placement_faults(options)
@@ -56,7 +56,7 @@ def loaded_aggregates(options: HandlerOptions) -> tuple[type[Aggregate], ...]:
     return tuple(one for one in given if isinstance(one, type) and issubclass(one, Aggregate))
 
 
-def _key_faults(command: type[Command], options: HandlerOptions, *, is_stateful: bool) -> Iterator[str]:
+def _key_faults(command: type[Command], options: HandlerOptions) -> Iterator[str]:
     key = options.key
     if key is None:
         if options.sticky:
@@ -67,8 +67,6 @@ def _key_faults(command: type[Command], options: HandlerOptions, *, is_stateful:
         yield f"key={key!r} is not a field of {command.__name__} (it has: {_known(command)}); name one of them"
     elif key in fields and fields[key] not in _KEY_TYPES:
         yield f"key={key!r} is a {shown(fields[key])}; name a field that is a str, an int or a UUID"
-    if not is_stateful and not options.sticky:
-        yield "has a key, but no unit of work to order by it; take a UnitOfWork, drop key=, or say sticky=True"
 
 
 def _loads_faults(command: type[Command], options: HandlerOptions, *, is_stateful: bool) -> Iterator[str]:
@@ -188,5 +186,10 @@ def _field_faults(annotation: Any) -> Iterator[str]:  # noqa: ANN401 - any type 
         return
     for found in opaque:
         yield f"{shown(found)} cannot cross from one process to another; use types that msgspec supports"
-    if shape.has_unsortable_set(annotation):
+    if shape.leaves_something_open(annotation):
+        yield (
+            f"what {shown(annotation)} leaves open (Any) comes back as something else, a tuple as a list and a Decimal "
+            f"as a str; name its types, like int | str or list[int]"
+        )
+    elif shape.has_unsortable_set(annotation):
         yield f"the members of {shown(annotation)} have no order among each other; use a list, or members like str"

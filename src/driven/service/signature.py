@@ -57,10 +57,6 @@ class Signature(msgspec.Struct, frozen=True):
         """The parameters that are injected from bindings."""
         return tuple(parameter for parameter in self.parameters if parameter.role is Role.DEPENDENCY)
 
-    def asks_for(self, role: Role) -> bool:
-        """Whether any parameter has this role."""
-        return any(parameter.role is role for parameter in self.parameters)
-
 
 class Unreadable(Exception):
     """A note that cannot be used; the text names what and the remedy. It never leaves this package."""

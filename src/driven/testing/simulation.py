@@ -273,7 +273,7 @@ class Simulation:
 
     def run(self, commands: Sequence[Command]) -> tuple[Receipt, ...]:
         """Admit all commands, then let workers, store and conductor take steps until everything has settled."""
-        self.lane.start(self.conductor.dispatcher, self._between)
+        self.lane.start(self.conductor.traffic, self._between)
         receipts = tuple(self.conductor.admit(draft(self.registry, command), None) for command in commands)
         while self.conductor.failure is None and not self.conductor.is_settled:
             self.conductor.turn(self._chance.randint(1, 8))
@@ -300,7 +300,7 @@ class Simulation:
         if head is not None and not self.lane.step() and not self.committer.step():
             text = (
                 f"nothing moves any more: position {head.position} is at the head, "
-                f"{self.conductor.dispatcher.scheduler.waiting} commands wait for workers"
+                f"{self.conductor.traffic.scheduler.waiting} commands wait for workers"
             )
             raise RuntimeError(text)
 

@@ -137,8 +137,8 @@ def test_nothing_is_kept_of_what_has_retired(roots: list[Plan], bus: BusSettings
         conductor.turn(1)
 
     assert len(conductor.sequencer) == 0
-    assert conductor.dispatcher.scheduler.waiting == 0
-    buffer = conductor.dispatcher.reorder_buffer
+    assert conductor.traffic.scheduler.waiting == 0
+    buffer = conductor.traffic.reorder_buffer
     assert (len(buffer), buffer.in_flight) == (0, 0)
     hazards = conductor.hazards
     assert hazards.admit(10**9, UNKEYED), "something stands in the way of a command that conflicts with all"
@@ -181,7 +181,7 @@ def test_a_store_that_cannot_be_read_any_more_stops_the_bus_whoever_reads(moment
     store = Breakable()
     simulation = Simulation(REGISTRY, workers=2, seed=moment, store=store)
     commands = [command_of(Plan(kind="keyed", key=key, touches=("a", "b"))) for key in "abc" * 5]
-    simulation.lane.start(simulation.conductor.dispatcher, lambda: None)
+    simulation.lane.start(simulation.conductor.traffic, lambda: None)
     receipts = [simulation.conductor.admit(draft(simulation.registry, command), None) for command in commands]
 
     for number in range(200):
@@ -204,7 +204,7 @@ def test_a_read_that_cannot_be_answered_stops_the_bus_and_not_the_lane() -> None
     simulation = Simulation(REGISTRY, workers=1, seed=0, store=store)
     store.is_broken = True
 
-    simulation.conductor.dispatcher.read_requested(1, ReadRequest(1, 1, "ordering.Account", "a"))
+    simulation.conductor.traffic.read_requested(1, ReadRequest(1, 1, "ordering.Account", "a"))
 
     assert simulation.conductor.failure is not None
     assert "store disk failed: cannot be read" in simulation.conductor.failure.reason
@@ -215,7 +215,7 @@ def test_a_lane_that_fails_stops_the_bus() -> None:
     simulation = Simulation(REGISTRY, workers=1, seed=0)
     receipt = simulation.conductor.admit(draft(simulation.registry, command_of(Plan())), None)
 
-    simulation.conductor.dispatcher.lane_failed(WorkersUnavailable("the disk with the program is gone"))
+    simulation.conductor.traffic.lane_failed(WorkersUnavailable("the disk with the program is gone"))
 
     with pytest.raises(BusClosed, match="the disk with the program is gone"):
         asyncio.run(receipt.handled())

@@ -89,7 +89,7 @@ def test_the_operator_has_the_last_word_by_short_or_full_name(name: str) -> None
 
 def test_a_command_that_is_not_there_is_refused_with_what_is_there() -> None:
     """Issue: bad input names the culprit and the remedy."""
-    (fault,) = faults_of(Settings(workers=PRICING, commands={"Prices": CommandSettings(sticky=True)}))
+    (fault,) = faults_of(Settings(workers=PRICING, commands={"Prices": CommandSettings(max_attempts=2)}))
 
     assert "[commands.Prices]" in fault
     assert "did you mean Price?" in fault
@@ -118,3 +118,11 @@ def test_a_timeout_for_what_runs_inline_is_refused() -> None:
 
     assert "timeout_s = 2" in fault
     assert 'placement = "worker"' in fault
+
+
+def test_stickiness_without_a_key_is_refused() -> None:
+    """The scheduler keeps a key with its worker: without a key there is nothing to keep."""
+    (fault,) = faults_of(Settings(workers=PRICING, commands={"Price": CommandSettings(sticky=True)}))
+
+    assert "which has no key to stick to" in fault
+    assert "say key= in its decorator" in fault

@@ -1,7 +1,7 @@
 """The scheduler against a model, over random lives of workers: nothing lost, nothing twice, nobody idle beside work.
 
 A worker here is a record in the test; commands have one of three costs, some stick to a worker by their key. The model
-knows where every job is, and what the laws allow to happen to it next.
+knows where every candidate is, and what the laws allow to happen to it next.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from driven.bus.scheduler import CREDIT_NS, STICKY_KEYS, Job, Scheduler
+from driven.bus.scheduler import CREDIT_NS, STICKY_KEYS, Candidate, Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,14 +31,14 @@ class Pool(RuleBasedStateMachine):
         self.scheduler = Scheduler()
         self.last_position = 0
         self.last_worker = 0
-        self.jobs: dict[int, Job] = {}
-        """Every job ever made."""
+        self.candidates: dict[int, Candidate] = {}
+        """Every candidate ever made."""
         self.waiting: set[int] = set()
         self.held: dict[int, list[int]] = {}
         """Worker -> positions it was given, in the order in which it was."""
         self.group_of: dict[int, str] = {}
         self.full: set[int] = set()
-        """Workers that refused a job and have not finished one since."""
+        """Workers that refused a candidate and have not finished one since."""
         self.home: dict[tuple[str, str], int] = {}
         """The first living worker that was given a key."""
 
@@ -62,14 +62,14 @@ class Pool(RuleBasedStateMachine):
         """D3, D8: exactly what it held comes back, oldest first; what was reserved for it goes on waiting."""
         worker_id = data.draw(st.sampled_from(sorted(self.held)))
 
-        returned = [job.position for job in self.scheduler.remove_worker(worker_id)]
+        returned = [candidate.position for candidate in self.scheduler.remove_worker(worker_id)]
 
         assert returned == sorted(self.held.pop(worker_id))
         del self.group_of[worker_id]
         self.full.discard(worker_id)
         self.home = {key: home for key, home in self.home.items() if home != worker_id}
         for position in returned:
-            self.scheduler.enqueue(self.jobs[position])
+            self.scheduler.enqueue(self.candidates[position])
             self.waiting.add(position)
 
     @rule(
@@ -81,35 +81,37 @@ class Pool(RuleBasedStateMachine):
         """Commands that may start."""
         for type_id in type_ids:
             self.last_position += 1
-            job = self.jobs[self.last_position] = Job(self.last_position, type_id, group, sticky_key)
-            self.scheduler.enqueue(job)
-            self.waiting.add(job.position)
+            candidate = self.candidates[self.last_position] = Candidate(self.last_position, type_id, group, sticky_key)
+            self.scheduler.enqueue(candidate)
+            self.waiting.add(candidate.position)
 
     @rule(have_no_room=st.sets(st.integers(1, 6)))
     def assign(self, have_no_room: set[int]) -> None:
         """Everything that is given out may be given out; afterwards nobody is idle who could work."""
         refused: set[int] = set()
-        for job, worker_id in self.scheduler.assign():
+        for candidate, worker_id in self.scheduler.assign():
             assert worker_id not in refused, "asked again, although it has no room"
-            self.check_may_be_given(job, worker_id)
+            self.check_may_be_given(candidate, worker_id)
             if worker_id in have_no_room:
                 self.full.add(worker_id)
                 refused.add(worker_id)
-                self.scheduler.refuse(job, worker_id)
+                self.scheduler.refuse(candidate, worker_id)
             else:
-                self.waiting.remove(job.position)
-                self.held[worker_id].append(job.position)
+                self.waiting.remove(candidate.position)
+                self.held[worker_id].append(candidate.position)
         for worker_id in set(self.held) - refused:
             assert not (self.has_credit(worker_id) and list(self.open_to(worker_id))), "idle beside work (D3, D5)"
 
-    def check_may_be_given(self, job: Job, worker_id: int) -> None:
+    def check_may_be_given(self, candidate: Candidate, worker_id: int) -> None:
         """D6, W4: it waits, it fits, and it is the oldest of what this worker may take."""
-        assert job.position in self.waiting
-        assert self.group_of[worker_id] == job.group
+        assert candidate.position in self.waiting
+        assert self.group_of[worker_id] == candidate.group
         assert self.has_credit(worker_id)
-        if job.sticky_key is not None:
-            assert self.home.setdefault((job.group, job.sticky_key), worker_id) == worker_id, "left its worker"
-        assert job.position == min(self.open_to(worker_id))
+        if candidate.sticky_key is not None:
+            assert self.home.setdefault((candidate.group, candidate.sticky_key), worker_id) == worker_id, (
+                "left its worker"
+            )
+        assert candidate.position == min(self.open_to(worker_id))
 
     @precondition(lambda self: any(self.held.values()))
     @rule(data=st.data())
@@ -117,7 +119,7 @@ class Pool(RuleBasedStateMachine):
         """The oldest that a worker holds is done."""
         worker_id = data.draw(st.sampled_from([one for one, held in sorted(self.held.items()) if held]))
         position = self.held[worker_id].pop(0)
-        type_id = self.jobs[position].type_id
+        type_id = self.candidates[position].type_id
         self.scheduler.complete(worker_id, position, COST_NS.get(type_id, CREDIT_NS))
         self.full.discard(worker_id)
 
@@ -129,16 +131,16 @@ class Pool(RuleBasedStateMachine):
     def has_credit(self, worker_id: int) -> bool:
         """Nothing in hand; or room, and less than a credit of estimated time in hand."""
         held = self.held[worker_id]
-        costs_ns = (COST_NS.get(self.jobs[position].type_id, CREDIT_NS) for position in held)
+        costs_ns = (COST_NS.get(self.candidates[position].type_id, CREDIT_NS) for position in held)
         return not held or (worker_id not in self.full and sum(costs_ns) < CREDIT_NS)
 
     def open_to(self, worker_id: int) -> Iterable[int]:
         """Positions that this worker may take."""
         group = self.group_of[worker_id]
         for position in self.waiting:
-            job = self.jobs[position]
-            home = self.home.get((group, job.sticky_key)) if job.sticky_key else None
-            if job.group == group and home in (None, worker_id):
+            candidate = self.candidates[position]
+            home = self.home.get((group, candidate.sticky_key)) if candidate.sticky_key else None
+            if candidate.group == group and home in (None, worker_id):
                 yield position
 
 
@@ -159,16 +161,16 @@ def scheduler_with(workers: int, costs_ns: dict[int, int]) -> Scheduler:
 def enqueue(
     scheduler: Scheduler, positions: Iterable[int], type_id: int = SHORT, sticky_key: str | None = None
 ) -> None:
-    """Jobs of one type, in the order given."""
+    """Candidates of one type, in the order given."""
     for position in positions:
-        scheduler.enqueue(Job(position, type_id, "default", sticky_key))
+        scheduler.enqueue(Candidate(position, type_id, "default", sticky_key))
 
 
 def assigned(scheduler: Scheduler) -> dict[int, list[int]]:
     """What each worker is given now."""
     given: dict[int, list[int]] = {}
-    for job, worker_id in scheduler.assign():
-        given.setdefault(worker_id, []).append(job.position)
+    for candidate, worker_id in scheduler.assign():
+        given.setdefault(worker_id, []).append(candidate.position)
     return given
 
 
@@ -215,15 +217,15 @@ def test_the_oldest_position_goes_first_in_whatever_order_jobs_were_freed() -> N
 
 
 def test_a_refused_job_keeps_its_place() -> None:
-    """D6, F4: a full ring sends the job back to where it came from, and the bus asks again later."""
+    """D6, F4: a full ring sends the candidate back to where it came from, and the bus asks again later."""
     scheduler = scheduler_with(1, COST_NS)
     enqueue(scheduler, [1, 2, 3])
 
     offers = []
-    for job, worker_id in scheduler.assign():
-        offers.append(job.position)
-        if job.position == 2:
-            scheduler.refuse(job, worker_id)
+    for candidate, worker_id in scheduler.assign():
+        offers.append(candidate.position)
+        if candidate.position == 2:
+            scheduler.refuse(candidate, worker_id)
 
     assert offers == [1, 2]
     scheduler.complete(1, 1, COST_NS[SHORT])
@@ -234,8 +236,8 @@ def test_a_worker_that_holds_nothing_is_asked_again_after_it_refused() -> None:
     """D5: it has nothing to finish that would tell that there is room, so refusing must not be for ever."""
     scheduler = scheduler_with(1, COST_NS)
     enqueue(scheduler, [1])
-    for job, worker_id in scheduler.assign():
-        scheduler.refuse(job, worker_id)
+    for candidate, worker_id in scheduler.assign():
+        scheduler.refuse(candidate, worker_id)
 
     assert assigned(scheduler) == {1: [1]}
 
@@ -246,9 +248,7 @@ def test_jobs_wait_for_a_group_that_has_no_workers_yet() -> None:
     enqueue(scheduler, [1, 2])
 
     assert assigned(scheduler) == {}
-    assert not scheduler.has_workers("default")
     scheduler.add_worker(7, "default")
-    assert scheduler.has_workers("default")
     assert assigned(scheduler) == {7: [1, 2]}
 
 
@@ -274,9 +274,9 @@ def test_a_new_key_goes_to_a_worker_with_credit_though_another_holds_less() -> N
     """D5: a ring may be full of few but large commands; a key that has no worker yet does not wait for that one."""
     scheduler = scheduler_with(2, COST_NS)
     enqueue(scheduler, [1, 2, 3])
-    for job, worker_id in scheduler.assign():
-        if job.position == 3 and worker_id == 1:
-            scheduler.refuse(job, worker_id)
+    for candidate, worker_id in scheduler.assign():
+        if candidate.position == 3 and worker_id == 1:
+            scheduler.refuse(candidate, worker_id)
     enqueue(scheduler, [4], sticky_key="a")
 
     assert assigned(scheduler) == {2: [4]}
@@ -288,8 +288,8 @@ def test_a_key_finds_another_worker_when_its_own_has_died() -> None:
     enqueue(scheduler, [1, 2, 3], sticky_key="a")
     assert assigned(scheduler) == {1: [1]}
 
-    for job in scheduler.remove_worker(1):
-        scheduler.enqueue(job)
+    for candidate in scheduler.remove_worker(1):
+        scheduler.enqueue(candidate)
 
     assert assigned(scheduler) == {2: [1]}
     scheduler.complete(2, 1, CREDIT_NS)
@@ -301,8 +301,8 @@ def test_the_memory_of_keys_is_bounded() -> None:
     scheduler = scheduler_with(1, {SHORT: 0})
     for position in range(1, STICKY_KEYS + 101):
         enqueue(scheduler, [position], sticky_key=str(position))
-        for job, worker_id in scheduler.assign():
-            scheduler.complete(worker_id, job.position, 0)
+        for candidate, worker_id in scheduler.assign():
+            scheduler.complete(worker_id, candidate.position, 0)
     enqueue(scheduler, [0], UNKNOWN)
     assert assigned(scheduler) == {1: [0]}
     scheduler.add_worker(2, "default")

@@ -22,7 +22,7 @@ class Renamed(Event):
 
 
 def test_a_message_cannot_be_changed() -> None:
-    """Section 3: commands and events are frozen, without each class having to say so."""
+    """docs/reference/glossary.md: commands and events are frozen, without each class having to say so."""
     rename = Rename("a")
 
     with pytest.raises(AttributeError, match="immutable"):
@@ -30,14 +30,14 @@ def test_a_message_cannot_be_changed() -> None:
 
 
 def test_messages_are_equal_when_their_contents_are() -> None:
-    """Section 3: a message is a value, which can be a key and a member of a set."""
+    """docs/reference/glossary.md: a message is a value, which can be a key and a member of a set."""
     assert Rename("a", ("x",)) == Rename("a", ("x",))
     assert len({Rename("a"), Rename("a"), Rename("b")}) == 2
     assert len({Rename("a"), Renamed("a")}) == 2
 
 
 def test_a_message_knows_nothing_of_its_place_in_a_log() -> None:
-    """Section 3: what travels with every message is its envelope, made at admission."""
+    """docs/reference/glossary.md: what travels with every message is its envelope, made at admission."""
     assert Rename.__struct_fields__ == ("name", "tags")
     assert Envelope.__struct_fields__[:2] == ("position", "id")
 

@@ -13,6 +13,7 @@ from driven.domain.shape import (
     fingerprint_text,
     has_other_than_text_keys,
     has_unsortable_set,
+    leaves_something_open,
     may_hold_sets,
     opaque_types,
 )
@@ -40,6 +41,12 @@ class Wrapped(msgspec.Struct):
     """Holds something opaque."""
 
     inner: dict[str, Opaque]
+
+
+class Loose(msgspec.Struct):
+    """Leaves open what it holds."""
+
+    inner: tuple[int, Any]
 
 
 class Ranked(msgspec.Struct, frozen=True, order=True):
@@ -95,6 +102,14 @@ def test_a_set_is_sortable_when_all_of_its_members_compare(annotation: Any, expe
 def test_other_than_text_keys_are_found(annotation: Any, expected: bool) -> None:  # noqa: ANN401
     """O6: msgspec sorts dicts whose keys are text, and refuses to sort others."""
     assert has_other_than_text_keys(annotation) is expected
+
+
+@pytest.mark.parametrize("annotation", [Any, dict[str, list[Any]], Annotated[Any, "a note"], list, tuple, dict, Loose])
+def test_what_a_type_leaves_open_is_found_said_or_unsaid_however_deep_it_is(annotation: Any) -> None:  # noqa: ANN401
+    """R1: what is `Any` comes back as something else."""
+    assert leaves_something_open(annotation)
+    assert leaves_something_open(tuple[int, annotation])
+    assert not leaves_something_open(Node)
 
 
 def test_what_may_hold_sets_includes_what_may_be_anything() -> None:

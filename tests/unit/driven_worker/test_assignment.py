@@ -16,6 +16,7 @@ ASSIGNMENT = Assignment(
     import_path=("", "/a folder/ünïcode", os.fsdecode(b"/no utf-8 \xff")),
     python_path=None,
     reference="census.app:app",
+    modules=("census.handlers",),
     log_id="log",
     cpus=(0, 3),
     available_cpus=4,

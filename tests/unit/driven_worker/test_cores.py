@@ -11,7 +11,7 @@ from driven_worker.cores import pin
 
 
 def test_a_worker_without_cpus_of_its_own_runs_anywhere() -> None:
-    """Section 7: nothing is changed."""
+    """docs/how-to/place-commands-on-workers.md: nothing is changed."""
     before = os.sched_getaffinity(0)
 
     pin(())
@@ -20,7 +20,7 @@ def test_a_worker_without_cpus_of_its_own_runs_anywhere() -> None:
 
 
 def test_a_worker_is_pinned_to_its_cpus() -> None:
-    """Section 7: to those and no other."""
+    """docs/how-to/place-commands-on-workers.md: to those and no other."""
     before = os.sched_getaffinity(0)
     try:
         pin((min(before),))
@@ -32,13 +32,13 @@ def test_a_worker_is_pinned_to_its_cpus() -> None:
 
 
 def test_cpus_that_cannot_be_used_are_named_with_those_that_can() -> None:
-    """Section 7, R1: the culprit and the remedy."""
+    """docs/how-to/place-commands-on-workers.md, R1: the culprit and the remedy."""
     with pytest.raises(WorkersUnavailable, match=r"CPU 4000 cannot be used, only .*; name CPUs in \[workers\.groups\]"):
         pin((min(os.sched_getaffinity(0)), 4_000))
 
 
 def test_where_processes_cannot_be_pinned_they_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Section 7: pinning is for speed, and changes no outcome."""
+    """docs/how-to/place-commands-on-workers.md: pinning is for speed, and changes no outcome."""
     monkeypatch.delattr(os, "sched_setaffinity")
 
     pin((4_000,))

@@ -45,7 +45,7 @@ async def test_every_file_of_the_tree_comes_in(tmp_path: Path) -> None:
     assert rows.unreadable == {
         "binary.py": "not text: it has null bytes",
         "broken.py": "does not parse: invalid syntax (line 1)",
-        "large.py": "larger than 5,000,000 bytes",
+        "large.py": "larger than 5,000,000 bytes; split it to have it measured",
     }
 
 
@@ -106,7 +106,7 @@ class TreeOfOne(DiskTree):
 
 
 async def test_another_source_tree_is_one_binding_away() -> None:
-    """Section 3 of the design: handlers ask for the interface and never learn what they got."""
+    """docs/how-to/swap-an-implementation.md: handlers ask for the interface and never learn what they got."""
     twin = app.copy()
     twin.binds(SourceTree, to=TreeOfOne)
 

@@ -109,7 +109,7 @@ def test_a_file_of_the_limit_is_read_and_one_byte_more_is_not(tmp_path: Path) ->
     assert len(DiskTree().read(str(tmp_path), "a.py")) == LARGEST_FILE_BYTES
     with pytest.raises(Unreadable) as caught:
         DiskTree().read(str(tmp_path), "b.py")
-    assert caught.value.reason == "larger than 5,000,000 bytes"
+    assert caught.value.reason == "larger than 5,000,000 bytes; split it to have it measured"
 
 
 def test_a_file_that_vanished_is_unreadable(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from driven.wire import (
     decode_submission,
     encode,
 )
-from watched_lane import FINGERPRINT
+from watched_lane import RECIPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -271,17 +271,17 @@ def test_replies_that_find_no_room_are_kept_in_order(ends: Ends) -> None:
 
 def test_what_a_worker_says_about_itself_is_kept(ends: Ends) -> None:
     """W6: HELLO is passed on, UNFIT and GOODBYE close the link."""
-    ends.worker.send(RecordKind.HELLO, encode(Hello(FINGERPRINT, "app.py")))
+    ends.worker.send(RecordKind.HELLO, encode(Hello(RECIPE.wiring, "app.py")))
     ends.worker.send(RecordKind.UNFIT, encode(Unfit("no such module", "Traceback")))
 
     assert ends.link.drain()
-    assert ends.greetings == [Hello(FINGERPRINT, "app.py")]
+    assert ends.greetings == [Hello(RECIPE.wiring, "app.py")]
     assert ends.link.unfit == Unfit("no such module", "Traceback")
     assert not ends.link.is_open
 
 
 def test_a_link_expects_something_as_long_as_there_is_something_to_come(ends: Ends) -> None:
-    """Section 6: the tick, against lost wake-ups, runs for so long and no longer."""
+    """docs/explanation/ring.md: the tick, against lost wake-ups, runs for so long and no longer."""
     idle = ends.link.is_expecting
     ends.send(1)
     under_way = ends.link.is_expecting

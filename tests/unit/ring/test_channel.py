@@ -382,6 +382,31 @@ def test_many_channels_leave_nothing_open() -> None:
     assert open_descriptors() == before
 
 
+@pytest.mark.parametrize("spared", range(4))
+def test_an_end_closes_also_when_somebody_else_closed_its_descriptors(spared: int) -> None:
+    """S5: that a handler closed them is no error any more, and what it left open is closed all the same."""
+    before = open_descriptors()
+    bus = Channel.create(RING_BYTES)
+    descriptors = bus.handoff().descriptors
+    for place, descriptor in enumerate(descriptors):
+        if place != spared:
+            os.close(descriptor)
+
+    bus.close()
+    bus.close()
+    assert open_descriptors() == before
+
+
+def test_an_error_in_closing_that_is_not_about_a_closed_descriptor_is_raised() -> None:
+    """W8: only what is closed already is passed over."""
+    with Channel.create(RING_BYTES) as bus:
+        view = bus._parts.segment.memory[:1]  # noqa: SLF001 -- as somebody who holds on to the memory
+        with pytest.raises(BufferError):
+            bus.close()
+        view.release()
+        bus._parts.segment.close()  # noqa: SLF001 -- what could not be closed before
+
+
 def test_the_end_of_the_other_side_is_seen_at_the_socket(ends: Ends) -> None:
     """W7: nobody else holds the worker's end of the socket, so its death ends the connection."""
     bus, worker = ends

@@ -274,7 +274,7 @@ def counting(make: Callable[[], Iterator[Counted]], scope: Scope) -> Application
 def test_an_object_of_scope_app_is_made_once_in_a_process_and_closed_with_it(
     start: Start, counted: type[Counted]
 ) -> None:
-    """Section 3: APP lives as long as the process; nothing is made that nobody asks for."""
+    """docs/how-to/swap-an-implementation.md: APP lives as long as the process; nothing is made that nobody asks for."""
     process = start(counting(counted.begin, Scope.APP))
     assert counted.made == 0
 
@@ -521,7 +521,7 @@ def test_a_factory_of_a_provider_may_ask_the_container_itself(start: Start) -> N
 
 
 def test_a_projector_gets_the_read_model_that_everybody_gets(start: Start) -> None:
-    """Section 3: read models are of scope APP, one for the process."""
+    """docs/how-to/swap-an-implementation.md: read models are of scope APP, one for the process."""
     app = asking()
     app.binds(Speaker, to=Plain)
 

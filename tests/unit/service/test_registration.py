@@ -453,11 +453,6 @@ def _a_key_of_a_wrong_type(app: Application) -> None:
     app.handles(Begin, key="size")(takes_state)
 
 
-@fault("takes_none", "has a key, but no unit of work", "take a UnitOfWork, drop key=, or say sticky=True")
-def _a_key_of_a_stateless_handler(app: Application) -> None:
-    app.handles(Begin, key="name")(takes_none)
-
-
 @fault("takes_none", "is sticky without a key", "say key=")
 def _sticky_without_a_key(app: Application) -> None:
     app.handles(Begin, sticky=True)(takes_none)
@@ -562,6 +557,33 @@ def _an_unknown_class_deep_inside_a_field(app: Application) -> None:
 
     @app.handles(Begin, emits=[Broken])
     def begin(command: Begin) -> None: ...
+
+
+@fault("Broken.thing: what Any leaves open (Any) comes back as something else", "like int | str or list[int]")
+def _a_field_that_may_be_anything(app: Application) -> None:
+    class Broken(Command):
+        thing: Any
+
+    @app.handles(Broken)
+    def begin(command: Broken) -> None: ...
+
+
+@fault("Broken.things: what dict[str, tuple[int, Any]] leaves open (Any) comes back", "name its types")
+def _anything_deep_inside_a_field(app: Application) -> None:
+    class Broken(Event):
+        things: dict[str, tuple[int, Any]]
+
+    @app.handles(Begin, emits=[Broken])
+    def begin(command: Begin) -> None: ...
+
+
+@fault("Broken.things: what set leaves open (Any) comes back", "name its types")
+def _a_collection_that_does_not_say_of_what(app: Application) -> None:
+    class Broken(Command):
+        things: set  # type: ignore[type-arg]
+
+    @app.handles(Broken)
+    def begin(command: Broken) -> None: ...
 
 
 @fault("Broken.work: Callable cannot cross", "use types that msgspec supports")
@@ -1211,7 +1233,7 @@ class Rich(Command):
 
 
 def test_a_stateless_handler_may_stick_to_the_worker_of_its_key() -> None:
-    """Section 7: same key, same worker, for handlers that keep something warm."""
+    """docs/how-to/place-commands-on-workers.md: same key, same worker, for handlers that keep something warm."""
     registry = registry_of(lambda app: app.handles(Begin, key="name", sticky=True)(takes_none))
 
     assert [handler.is_stateful for handler in registry.handlers.values()] == [False]
@@ -1223,7 +1245,7 @@ def test_fields_may_be_anything_that_comes_back_as_it_went() -> None:
     class Sorted(Command):
         names: frozenset[str]
         pairs: set[tuple[str, int]]
-        anything: Any = None
+        several: int | str | list[float] | None = None
 
     def wire(app: Application) -> None:
         @app.handles(Rich)

@@ -21,6 +21,8 @@ WAL_RESET_BUG: Final = ((3, 7, 0), (3, 51, 2))
 """First and last SQLite in which two connections that write or checkpoint at once can damage a WAL database.
 Source: sqlite.org/wal.html, "The WAL-Reset Bug"."""
 
+_NO_DATABASE: Final = "this version of Driven keeps no database, so there is nothing to be done"
+
 
 def interpreter() -> Iterator[Finding]:
     """Look at Python itself; the libraries are imported first, as one of them may turn the GIL on."""
@@ -115,27 +117,21 @@ def _sqlite() -> Finding:
             topic="libraries",
             name="sqlite",
             verdict="note",
-            summary=f"cannot be imported ({error}); logs in a file are not to be had",
-            remedy="use a Python that was built with SQLite",
+            summary=f"cannot be imported ({error}); {_NO_DATABASE}",
             facts={"version": None, "has_wal_reset_bug": None},
         )
     return sqlite_finding(version)
 
 
 def sqlite_finding(version: str) -> Finding:
-    """What this version of SQLite means for a log that is kept in it."""
+    """This version of SQLite, and whether it could damage a database."""
     first, last = WAL_RESET_BUG
     has_bug = first <= tuple(int(part) for part in version.split(".")) <= last
     return Finding(
         topic="libraries",
         name="sqlite",
         verdict="note" if has_bug else "ok",
-        summary=f"{version}, which has the WAL-reset bug; a bus avoids it by its single writing connection"
-        if has_bug
-        else version,
-        remedy="let no other program write to the database of a bus or checkpoint it, or use SQLite 3.51.3 or later"
-        if has_bug
-        else "",
+        summary=f"{version}, which has the WAL-reset bug; {_NO_DATABASE}" if has_bug else version,
         facts={"version": version, "has_wal_reset_bug": has_bug},
     )
 

@@ -74,7 +74,7 @@ def checked(app: Application) -> CheckReport:
 
 
 def test_a_command_is_reported_with_all_that_its_registration_says() -> None:
-    """Section 3: handler, placement, key, state, what it loads and what it may emit."""
+    """docs/reference/command-line.md: handler, placement, key, state, what it loads and what it may emit."""
     place_order, reserve_stock = checked(shop()).commands
 
     assert msgspec.structs.asdict(place_order) | {"handler": ""} == {

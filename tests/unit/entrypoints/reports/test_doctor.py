@@ -120,7 +120,7 @@ def test_cpus_are_counted_with_the_limit_that_decides(tmp_path: Path) -> None:
 
 
 def test_one_cpu_is_a_note_and_says_what_workers_are_good_for_there(tmp_path: Path) -> None:
-    """Section 7: workers on one CPU bring isolation and timeouts, and no speed."""
+    """docs/explanation/workers.md: workers on one CPU bring isolation and timeouts, and no speed."""
     cpus = named(processors(fake(tmp_path, {}, {"DRIVEN_CPUS": "1"})), "cpus")
 
     assert (cpus.verdict, cpus.facts["count"]) == ("note", 1)
@@ -225,8 +225,10 @@ def test_a_gil_that_came_back_is_noted(build: str, state: str, verdict: str, beg
     ],
 )
 def test_the_wal_reset_bug_is_known_by_its_versions(version: str, verdict: str) -> None:
-    """SQLite 3.7.0 to 3.51.2 have it; a single writing connection avoids it, so it is a note."""
+    """SQLite 3.7.0 to 3.51.2 have it; Driven keeps no database, so it is a note and asks for nothing."""
     finding = sqlite_finding(version)
 
-    assert finding.verdict == verdict
+    assert (finding.verdict, finding.remedy) == (verdict, "")
+    assert finding.summary.startswith(version)
+    assert ("the WAL-reset bug; this version of Driven keeps no database" in finding.summary) is (verdict == "note")
     assert finding.facts == {"version": version, "has_wal_reset_bug": verdict == "note"}

@@ -71,7 +71,7 @@ def command(report: PlacementReport, name: str) -> PlacedCommand:
 
 
 def test_the_decorator_decides_where_nothing_else_does(placed: Callable[..., PlacementReport]) -> None:
-    """Section 7: placement, group, timeout and attempts come with the handler."""
+    """docs/how-to/place-commands-on-workers.md: placement, group, timeout and attempts come with the handler."""
     price = command(placed(), "Price")
 
     assert (price.placement, price.runs, price.group, price.workers) == (Placement.WORKER, "worker", "default", 1)
@@ -79,7 +79,7 @@ def test_the_decorator_decides_where_nothing_else_does(placed: Callable[..., Pla
 
 
 def test_a_section_of_the_configuration_wins(placed: Callable[..., PlacementReport]) -> None:
-    """Section 7: what operators write is stronger, and named as the reason."""
+    """docs/how-to/place-commands-on-workers.md: what operators write is stronger, and named as the reason."""
     report = placed('[commands.Sort]\nplacement = "worker"\ntimeout_s = 2.5\n[commands.Price]\nplacement = "inline"')
 
     assert (command(report, "Sort").runs, command(report, "Sort").timeout_s) == ("worker", 2.5)
@@ -88,7 +88,7 @@ def test_a_section_of_the_configuration_wins(placed: Callable[..., PlacementRepo
 
 
 def test_auto_runs_in_either_place(placed: Callable[..., PlacementReport]) -> None:
-    """Section 7: `Placement.AUTO` is decided by measurement, while the bus runs."""
+    """docs/how-to/place-commands-on-workers.md: `Placement.AUTO` is decided by measurement, while the bus runs."""
     assert (command(placed(), "Sort").placement, command(placed(), "Sort").runs) == (Placement.AUTO, "either")
 
 
@@ -103,7 +103,7 @@ def test_without_workers_everything_runs_inline_and_that_is_said(placed: Callabl
 
 
 def test_a_group_says_how_many_workers_it_has_and_why(placed: Callable[..., PlacementReport]) -> None:
-    """Section 7: the default group follows the CPUs and their limit; the others follow the configuration."""
+    """docs/how-to/place-commands-on-workers.md: `default` follows the CPUs, the others their section."""
     report = placed('[workers.groups.pricing]\ncount = 1\n[commands.Price]\ngroup = "pricing"')
 
     default, pricing = report.groups
@@ -137,7 +137,7 @@ def test_workers_are_not_started_for_an_application_that_has_no_use_for_them(
 
 
 def test_a_cpu_that_is_not_there_is_a_fault_that_names_those_that_are(placed: Callable[..., PlacementReport]) -> None:
-    """Section 7: such workers would not start; whoever asks learns it here and not in production."""
+    """R1: such workers would not start; whoever asks learns it here and not in production."""
     report = placed(f'[workers.groups.far]\ncount = 1\ncpus = [{NO_SUCH_CPU}]\n[commands.Price]\ngroup = "far"')
 
     assert not report.is_ok
@@ -146,7 +146,7 @@ def test_a_cpu_that_is_not_there_is_a_fault_that_names_those_that_are(placed: Ca
 
 
 def test_a_configuration_that_does_not_fit_the_application_is_refused(placed: Callable[..., PlacementReport]) -> None:
-    """Section 7: a section for a command that is not there is a typing error, as opening a bus finds too."""
+    """R1: a section for a command that is not there is a typing error, as opening a bus finds too."""
     with pytest.raises(SettingsError, match="did you mean Price"):
         placed('[commands.Prise]\nplacement = "worker"')
 

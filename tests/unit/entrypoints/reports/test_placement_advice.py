@@ -110,7 +110,7 @@ def test_nothing_is_said_without_need(changes: dict[str, Any]) -> None:
 
 
 def test_every_group_on_missing_cpus_is_a_fault() -> None:
-    """Section 7: a worker that is pinned to a CPU it may not use does not start."""
+    """docs/how-to/place-commands-on-workers.md: a worker that is pinned to a CPU it may not use does not start."""
     near = msgspec.structs.replace(GROUP, name="near", cpus=(0, 1))
     far = msgspec.structs.replace(GROUP, name="far", cpus=(1, 2, 3, 9))
 

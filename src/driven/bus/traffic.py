@@ -1,4 +1,4 @@
-"""The dispatcher: commands that may start go out to workers, outcomes and deaths come back.
+"""The worker traffic: commands that may start go out to workers, outcomes and deaths come back.
 
 ::
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from driven.bus.reorder_buffer import ReorderBuffer
-from driven.bus.scheduler import Job, Scheduler
+from driven.bus.scheduler import Candidate, Scheduler
 from driven.placement import Placement
 from driven.wire import Completion, Failed, Failure, ReadRequest, Submission
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from driven.wire import AggregateState
 
 
-class Dispatcher:
+class WorkerTraffic:
     """Worker commands of one bus: waiting, in flight, and come back early."""
 
     def __init__(  # noqa: PLR0913 - one argument per organ
@@ -72,24 +72,24 @@ class Dispatcher:
         """A command may start, for the first time or again."""
         route = self._routes[entry.type_id]
         key = entry.envelope.key if route.sticky else None
-        self.scheduler.enqueue(Job(entry.envelope.position, entry.type_id, route.group, key))
+        self.scheduler.enqueue(Candidate(entry.envelope.position, entry.type_id, route.group, key))
 
     def dispatch(self) -> None:
         """Send out what workers have credit for."""
         if self._lane is None:
             return
         head = self._sequencer.head
-        for job, worker_id in self.scheduler.assign():
-            entry = self._sequencer.find(job.position)
+        for candidate, worker_id in self.scheduler.assign():
+            entry = self._sequencer.find(candidate.position)
             if entry is None:  # parked while it waited
-                self.scheduler.forget(job, worker_id)
+                self.scheduler.forget(candidate, worker_id)
                 continue
             entry.generation += 1
-            if not self._lane.send(worker_id, self.submission(entry), self._routes[job.type_id].timeout_s):
-                self.scheduler.refuse(job, worker_id)
+            if not self._lane.send(worker_id, self.submission(entry), self._routes[candidate.type_id].timeout_s):
+                self.scheduler.refuse(candidate, worker_id)
                 continue
             entry.was_head_when_sent = entry is head
-            self.reorder_buffer.expect(job.position, entry.generation)
+            self.reorder_buffer.expect(candidate.position, entry.generation)
             if self._hooks.dispatched is not None:
                 self._hooks.dispatched(self._registry.name_of(entry.type_id), entry.envelope, worker_id)
         self._lane.ring()
@@ -131,16 +131,16 @@ class Dispatcher:
 
     def worker_gone(self, worker_id: int, blamed: tuple[int, int] | None, cause: Failure) -> None:
         """Blame exactly the command that was running (W3); what merely waited goes elsewhere."""
-        for job in self.scheduler.remove_worker(worker_id):
-            entry = self._sequencer.find(job.position)
+        for candidate in self.scheduler.remove_worker(worker_id):
+            entry = self._sequencer.find(candidate.position)
             if entry is None:
                 continue
-            if blamed == (job.position, entry.generation):
+            if blamed == (candidate.position, entry.generation):
                 entry.deaths += 1
                 if entry.deaths >= self._routes[entry.type_id].max_attempts:
-                    self.reorder_buffer.accept(job.position, entry.generation, Failed(cause))
+                    self.reorder_buffer.accept(candidate.position, entry.generation, Failed(cause))
                     continue
-            self.scheduler.enqueue(job)
+            self.scheduler.enqueue(candidate)
         if self._hooks.worker_gone is not None:
             self._hooks.worker_gone(worker_id, cause.message)
 
