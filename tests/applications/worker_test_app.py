@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from driven import Aggregate, Application, Command, Event, Placement, UnitOfWork
+from driven.ring.channel import Channel
 from driven.ring.layout import RECORD_HEADER_BYTES, TAIL_WORD
 from driven.ring.ring_buffer import RingBuffer
 from driven.ring.status import WorkerStatus
@@ -157,6 +160,31 @@ def _garble(command: Do) -> Done:
     return Done("garbled")
 
 
+def _garble_state(_: Do) -> NoReturn:
+    """Overwrite the word that says what the worker does, and stay."""
+    frame = sys._getframe()  # noqa: SLF001 - the loop that called us is some frames away
+    while "submission" not in frame.f_locals or not hasattr(frame.f_locals["self"], "_status"):
+        frame = cast("FrameType", frame.f_back)
+    frame.f_locals["self"]._status.state = 99  # noqa: SLF001 - that is what makes it a misdeed
+    while True:
+        time.sleep(1)
+
+
+def _cannot_receive(command: Do) -> Done:
+    """Have no memory for the next command but `<argument>`; leave a thread that keeps the process."""
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    original, records_taken = Channel.receive, itertools.count()
+
+    def receive(self: Channel) -> tuple[int, bytes] | None:
+        record = original(self)
+        if record is not None and next(records_taken) >= int(command.argument):
+            raise MemoryError
+        return record
+
+    Channel.receive = receive  # type: ignore[method-assign]  # as if there were none
+    return Done("no memory")
+
+
 def _wait_for_file(command: Do) -> Done:
     """Say in `<argument>.begun` who runs, and go on when `<argument>` is there."""
     begun = Path(command.argument + ".begun")
@@ -242,6 +270,8 @@ DEEDS = {
     "kill oneself": _kill_oneself,
     "die at": _die_at,
     "garble": _garble,
+    "garble state": _garble_state,
+    "cannot receive": _cannot_receive,
     "wait for file": _wait_for_file,
     "start child": _start_child,
     "hold interpreter": _hold_interpreter,

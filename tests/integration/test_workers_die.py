@@ -223,6 +223,32 @@ async def test_a_worker_that_writes_what_it_must_not_is_replaced(garbage: str) -
         assert await lane.text(Do("echo", "on it goes")) == "on it goes"
 
 
+async def test_a_worker_whose_status_is_overwritten_is_replaced_and_its_author_known() -> None:
+    """W3, W5: the state word is no state; vitals can be had meanwhile."""
+    async with watched_lane() as lane:
+        guilty, behind = lane.send(Do("garble state"), timeout_s=60.0), lane.send(Do("echo"))
+        while not lane.gone:
+            assert {one.state for one in lane.lane.vitals()} <= {"starting", "idle", "running", "stopping"}
+            await asyncio.sleep(0.005)
+        blamed, cause, outstanding = await one_death(lane)
+
+        assert blamed == (guilty, 1)
+        assert outstanding == {(guilty, 1), (behind, 1)}
+        assert "state is 99" in cause.message
+
+
+async def test_a_worker_that_cannot_receive_a_command_ends_even_if_a_thread_keeps_it() -> None:
+    """P15, W6: the command is blamed, those that came before it are answered, and the process is ended."""
+    async with watched_lane() as lane:
+        await lane.completion(lane.send(Do("cannot receive", "1")))
+        before, guilty = lane.send(Do("echo")), lane.send(Do("echo"))
+        blamed, cause, outstanding = await one_death(lane)
+
+        assert (before, 1) in lane.completions
+        assert (blamed, outstanding) == ((guilty, 1), {(guilty, 1)})
+        assert "MemoryError" in cause.message
+
+
 async def test_a_poisonous_command_harms_none_of_its_neighbours() -> None:
     """P15, W5: one that crashes among 500; it alone is blamed, three times, all others succeed."""
     positions = set(range(1, 501))

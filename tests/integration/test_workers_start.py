@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,9 +17,11 @@ import psutil
 import pytest
 
 from driven import GroupSettings, WorkerSettings, WorkersUnavailable
+from driven.errors import SegmentUnavailable
+from driven.pool import worker_lane
 from driven.pool.worker_lane import FAILED_STARTS
 from driven.service.wiring import Recipe
-from watched_lane import RECIPE, REFERENCE, watched_lane
+from watched_lane import PATIENCE_S, RECIPE, REFERENCE, watched_lane
 from worker_test_app import Do
 
 if TYPE_CHECKING:
@@ -158,6 +161,50 @@ async def test_when_replacements_cannot_start_the_lane_fails(folder: Path) -> No
         assert f"{FAILED_STARTS} workers of group 'default' in a row" in lane.failures[0].reason
         assert "broken by a deployment" in lane.failures[0].reason
         assert lane.ready == {}
+
+
+async def test_a_lane_with_a_healthy_worker_goes_on_without_the_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W5: replacements are tried again, less and less often, and found when they can be had."""
+    monkeypatch.setattr(worker_lane, "BACKOFF_S", 0.001)
+    name = module(folder, APPLICATION.format(name="ping"))
+    source = folder / f"{name}.py"
+    recipe = await recipe_for(name)
+    async with watched_lane({"default": 2}, recipe=recipe) as lane:
+        source.write_text("raise RuntimeError('broken for a while')\n", encoding="utf-8")
+        os.kill(lane.pid(), signal.SIGKILL)
+        failed = lane.lane._failed_starts  # noqa: SLF001 - it tells nobody
+        async with asyncio.timeout(PATIENCE_S):
+            while failed["default"] <= FAILED_STARTS:
+                await asyncio.sleep(0.005)
+        source.write_text(APPLICATION.format(name="ping"), encoding="utf-8")
+        await lane.until(lambda: len(lane.ready) == 2)
+
+        assert lane.failures == []
+
+
+async def test_a_lane_whose_pool_can_have_no_thread_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """W8: never a hang, and nothing is left."""
+
+    def start(_: threading.Thread) -> None:
+        reason = "can't start new thread"
+        raise RuntimeError(reason)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+    assert "can't start new thread" in await refusal()
+
+
+async def test_a_command_that_could_not_be_sent_to_a_worker_that_is_gone_is_not_its_failure() -> None:
+    """W4: the worker's end was told, and the command with it."""
+    async with watched_lane() as lane:
+        gone = lane.worker
+        os.kill(lane.pid(), signal.SIGKILL)
+        await lane.until(lambda: gone in lane.gone)
+        lane.lane._fail(gone, lane.submission(Do("echo"), 7), SegmentUnavailable(1 << 40, "none"))  # noqa: SLF001
+
+        assert lane.completions == {}
 
 
 async def test_a_replacement_that_runs_newer_code_is_refused(folder: Path) -> None:

@@ -64,7 +64,7 @@ _UNREADABLE: Final = int(RecordKind.UNREADABLE)
 class Loop:
     """Runs what comes through `channel`, by `execution`, until told to stop."""
 
-    __slots__ = ("_answer", "_channel", "_execution", "_is_copy", "_is_stopping", "_status", "_waiting")
+    __slots__ = ("_answer", "_broken", "_channel", "_execution", "_is_copy", "_is_stopping", "_status", "_waiting")
 
     def __init__(self, channel: Channel, execution: Execution) -> None:
         self._channel = channel
@@ -72,6 +72,7 @@ class Loop:
         self._execution = execution
         self._waiting: deque[bytes] = deque()
         self._answer: tuple[int, bytes] | None = None
+        self._broken: Exception | None = None
         self._is_stopping = False
         self._is_copy = False
         os.register_at_fork(after_in_child=self._become_a_copy)
@@ -81,6 +82,7 @@ class Loop:
 
         Raises:
             RingBroken: the bus sent what cannot be understood at all.
+            Exception: what it sent cannot be received, as there is no memory for it.
 
         """
         status, waiting = self._status, self._waiting
@@ -90,6 +92,8 @@ class Loop:
                 break
             if waiting:
                 self._run(waiting.popleft())
+            elif self._broken is not None:
+                raise self._broken
             else:
                 status.heartbeat_ns = time.monotonic_ns()
                 self._channel.wait(IDLE_WAIT_S)
@@ -113,7 +117,18 @@ class Loop:
     # Taking.
 
     def _take_records(self) -> None:
-        """Take everything that is in the ring."""
+        """Take everything that is in the ring.
+
+        What cannot be received ends the worker, but not before those are answered that came earlier: then the oldest
+        that the bus still waits for is the one to blame.
+        """
+        if self._broken is None:
+            try:
+                self._receive_records()
+            except Exception as error:  # noqa: BLE001 - no memory, no descriptor, a broken ring: nothing comes after it
+                self._broken = error
+
+    def _receive_records(self) -> None:
         receive = self._channel.receive
         while (record := receive()) is not None:
             kind, body = record
@@ -184,6 +199,8 @@ class Loop:
         """What came for `request`, None when nothing did yet. An answer to another, given up, is no answer."""
         self._take_records()
         if self._answer is None:
+            if self._broken is not None:
+                raise self._broken
             return None
         (kind, body), self._answer = self._answer, None
         try:

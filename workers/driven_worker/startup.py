@@ -53,10 +53,9 @@ def work(text: str) -> int:
 def ready_loop(assignment: Assignment, channel: Channel) -> Loop:
     """Get ready to run commands, and say so."""
     pin(assignment.cpus)
-    application = resolve_application(assignment.reference)
-    for module in assignment.modules:
+    for module in assignment.modules:  # first: the reference may name a function that copies what they complete
         importlib.import_module(module)
-    registry = build_registry(application)
+    registry = build_registry(resolve_application(assignment.reference))
     loop = Loop(channel, Execution(registry, assignment.log_id))
     # What is there now stays: no collection need look at it again, and none touches its pages.
     gc.collect()

@@ -81,6 +81,9 @@ class ThreadCommitter:
     def _run(self) -> None:
         while (work := self._batches.get()) is not None:
             batch, done = work
-            failure = _append(self._store, batch)
+            try:
+                failure = _append(self._store, batch)
+            except BaseException as error:  # noqa: BLE001 - on a thread of its own it would end nothing but the waiting
+                failure = StoreFailed(type(self._store).__name__, f"{type(error).__name__}: {error}")
             with contextlib.suppress(RuntimeError):  # its event loop was closed: nobody is left to be told
                 self._on_bus_thread(partial(done, failure))

@@ -20,14 +20,17 @@ from __future__ import annotations
 import logging
 import time
 from functools import partial
+from operator import index
 from typing import TYPE_CHECKING, Final
 
 from driven.bus.budget import over_budget
 from driven.bus.hazards import UNKEYED, Hazards
-from driven.bus.inline_lane import TURN_NS, InlineLane
+from driven.bus.inline_lane import InlineLane
 from driven.bus.journal import Journal, Page
+from driven.bus.reactions import react
 from driven.bus.receipts import Receipt, Settlement
 from driven.bus.recorded import receipt_from_log, refuse_other_command
+from driven.bus.scheduler import CREDIT_NS
 from driven.bus.sequencer import Entry, Root, Sequencer
 from driven.bus.traffic import WorkerTraffic
 from driven.bus.working_state import WorkingState
@@ -54,6 +57,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("driven.bus")
 
+TURN_NS: Final = CREDIT_NS // 2
+"""Nanoseconds after which a turn ends, however little has retired: the event loop and the workers are waiting.
+
+A worker holds work for one credit; half of that later it is given more."""
+
 
 class Conductor:
     """Order among the commands of one log; as long-lived as its bus."""
@@ -79,8 +87,8 @@ class Conductor:
         """`lane` None: no workers, everything runs inline. `groups` are the worker groups that the lane serves.
 
         `wake` asks whoever drives the conductor for a `turn`, `turn_now` for one at once, when a lane has told
-        something and nothing else is going on. `timer_ns` measures what inline handlers cost, and
-        nothing else.
+        something and nothing else is going on. `timer_ns` measures what inline handlers cost
+        and when a turn is over.
         """
         self._registry: Final = registry
         self._execution: Final = execution
@@ -92,6 +100,7 @@ class Conductor:
         self._hooks: Final = hooks
         self._wake: Final = wake
         self._state: Final = WorkingState(store)
+        self._timer_ns: Final = timer_ns
         self._inline_lane: Final = InlineLane(execution, self._state, timer_ns)
         self._journal: Final = Journal(committer, self._make_known, self._break_off, wake)
         self._is_halting = False
@@ -181,7 +190,7 @@ class Conductor:
             cause=cause,
             key=key,
             command_id=command_id,
-            recorded_at_ns=self._clock_ns(),
+            recorded_at_ns=index(self._clock_ns()),  # a float would be refused by whoever decodes it
             trace=trace,
         )
         entry.park_reason = over_budget(entry, self._settings, self._registry.name_of)
@@ -204,12 +213,12 @@ class Conductor:
             return False
 
     def _turn(self, limit: int) -> bool:
-        retired = 0
-        self._inline_lane.spent_ns = 0
-        while not (is_over := retired >= limit or self._inline_lane.spent_ns >= TURN_NS):
-            if self._is_halting or self.failure is not None or not self._step():
-                break
-            retired += 1
+        if self.failure is None:
+            self.traffic.dispatch()  # what has come back left workers with nothing to do: they come first
+        steps, over_at_ns, is_over = 0, self._timer_ns() + TURN_NS, False
+        while not is_over and not self._is_halting and self.failure is None and self._step():
+            steps += 1
+            is_over = steps >= limit or self._timer_ns() >= over_at_ns
         if self.failure is None:
             self.traffic.dispatch()
         self._journal.flush()
@@ -238,6 +247,9 @@ class Conductor:
         if entry.is_on_lane:
             outcome = self.traffic.reorder_buffer.retire(entry.envelope.position)
             if outcome is None:
+                if entry.awaits_head:
+                    entry.awaits_head = False
+                    self.traffic.enqueue(entry)
                 return None
         else:
             outcome, elapsed_ns = self._inline_lane.run(self.traffic.submission(entry))
@@ -312,31 +324,14 @@ class Conductor:
 
     def _retire_event(self, entry: Entry) -> None:
         """Run every reaction to the event; one that fails leaves its siblings alone (F2)."""
-        drafts: list[Draft] = []
-        failures: list[Failure] = []
-        reactions = self._registry.reactions.get(entry.type_id)
-        if reactions:
-            event = self._registry.catalog.decode(entry.type_id, entry.body)
-            for reaction in reactions:
-                result = self._execution.react(reaction, event, entry.envelope, 1)
-                for attempt in range(2, self._settings.retries + 2):
-                    if not isinstance(result, Failure):
-                        break
-                    result = self._execution.react(reaction, event, entry.envelope, attempt)
-                if isinstance(result, Failure):
-                    logger.warning(
-                        "Reaction %s to position %d failed: %s", reaction.name, entry.position, result.message
-                    )
-                    failures.append(result)
-                else:
-                    drafts.extend(result)
+        drafts, failures = react(entry, self._registry, self._execution, self._settings.retries)
         caused = (self.sequencer.last_position + 1, len(drafts)) if drafts else (0, 0)
         for draft in drafts:
             self._admit_command(draft, entry.root, entry)
         status = Status.PARKED if failures else Status.SUCCEEDED
         self.parked += bool(failures)
         entry.root.parked += bool(failures)
-        self._retire(entry, LoggedOutcome(entry.position, status, 1, (), caused, tuple(failures)))
+        self._retire(entry, LoggedOutcome(entry.position, status, 1, (), caused, failures))
 
     def _retire(self, entry: Entry, outcome: LoggedOutcome) -> None:
         """The only moment at which anything of a message becomes visible (O2)."""

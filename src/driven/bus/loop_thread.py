@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import contextvars
 import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -40,7 +41,11 @@ class LoopThread:
         self._is_closed = False
         started: Started = concurrent.futures.Future()
         self._thread: Final = threading.Thread(
-            target=self._run, args=(new_event_loop, started), name="driven-bus", daemon=True
+            # In the caller's context: what it says of decimals and the like holds for inline handlers too.
+            target=contextvars.copy_context().run,
+            args=(self._run, new_event_loop, started),
+            name="driven-bus",
+            daemon=True,
         )
         self._thread.start()
         self._loop, self._leaving = started.result()

@@ -14,6 +14,7 @@ is the bus thread; that loop stays responsive, as a turn is bounded. What order 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -24,6 +25,7 @@ from driven.errors import BusClosed
 from driven.service.event_store import log_digest
 from driven.service.execution import refuse_reentry
 from driven.service.intake import Draft, draft
+from driven.service.naming import plain_text
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -70,6 +72,8 @@ class MessageBus:
         self._first_position: Final = store.last_position
         self._is_pump_due = False
         self._is_turning = False
+        self._context: Final = contextvars.copy_context()
+        """What handlers see of context variables: neither those of a submitter, nor of whoever wakes the bus (O6)."""
         self._drained: asyncio.Event | None = None
         self._visits: Final[set[concurrent.futures.Future[Receipt]]] = set()
         self._visits_lock: Final = threading.Lock()
@@ -98,10 +102,12 @@ class MessageBus:
 
         """
         refuse_reentry()
-        if command_id is not None and (not command_id or command_id.startswith("@")):
-            text = f"command_id {command_id!r} is empty or begins with '@', as ids given by the bus do; choose another"
-            raise ValueError(text)
-        return self._accept(draft(self._registry, command), command_id, wait_s, trace)
+        if command_id is not None:
+            command_id = plain_text("command_id", command_id)
+            if not command_id or command_id.startswith("@"):
+                text = f"command_id {command_id!r} is empty or begins with '@', as the bus's own ids do; choose another"
+                raise ValueError(text)
+        return self._accept(draft(self._registry, command), command_id, wait_s, plain_text("trace", trace))
 
     def handle(self, command: Command, *, command_id: str | None = None) -> Coroutine[Any, Any, CommandOutcome]:
         """Submit a command and wait until it has retired; raises what `submit` and `Receipt.handled` raise."""
@@ -135,14 +141,14 @@ class MessageBus:
         """Give the conductor a turn soon; called on the bus thread."""
         if not self._is_pump_due:
             self._is_pump_due = True
-            self._loop.call_soon(self._pump)
+            self._loop.call_soon(self._pump, context=self._context)
 
     def turn_now(self) -> None:
         """Give the conductor a turn at once, for a lane that has told it something; called on the bus thread."""
-        if self._is_turning:
+        if self._is_turning or self._is_pump_due:  # a second pump beside the one that is due would never end again
             self.wake()
         else:
-            self._pump()
+            self._context.run(self._pump)
 
     async def drain(self, timeout_s: float) -> bool:
         """Take no more commands, and wait until all accepted ones have settled; True: they have (X4)."""

@@ -43,6 +43,7 @@ class Entry:
 
     __slots__ = (
         "attempt",
+        "awaits_head",
         "body",
         "cause",
         "deaths",
@@ -74,6 +75,8 @@ class Entry:
         self.attempt = 1
         self.deaths = 0
         self.generation = 0
+        self.awaits_head = False
+        """Whether it is sent again only when it is at the head."""
         self.was_head_when_sent = False
 
     @property

@@ -136,6 +136,11 @@ class WorkerTraffic:
             if entry is None:
                 continue
             if blamed == (candidate.position, entry.generation):
+                if entry.footprint is not None and not entry.was_head_when_sent:
+                    # It may have died of state that it would not see in order: only at the head is that its own fault.
+                    self.reorder_buffer.forget(candidate.position)
+                    entry.awaits_head = True
+                    continue
                 entry.deaths += 1
                 if entry.deaths >= self._routes[entry.type_id].max_attempts:
                     self.reorder_buffer.accept(candidate.position, entry.generation, Failed(cause))

@@ -27,6 +27,7 @@ from driven.wire import (
     Completion,
     Failed,
     RecordKind,
+    Unfit,
     decode_completion,
     decode_failure,
     decode_hello,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from driven.bus.lane import LaneListener
     from driven.pool.process_worker import Verdict
     from driven.ring.channel import Channel
-    from driven.wire import AggregateState, Failure, Hello, Submission, Unfit
+    from driven.wire import AggregateState, Failure, Hello, Submission
 
 T = TypeVar("T")
 
@@ -85,6 +86,7 @@ class Link:
         "_room_bytes",
         "_timeouts_s",
         "_unrung",
+        "has_completed",
         "is_open",
         "is_ready",
         "is_trusted",
@@ -119,6 +121,8 @@ class Link:
         """Whether what it sends is still listened to."""
         self.unfit: Unfit | None = None
         """Why it says that it cannot work."""
+        self.has_completed = False
+        """Whether it has answered any command."""
         self._channel: Final = channel
         self._timeouts_s: Final = timeouts_s
         self._listener: Final = listener
@@ -216,6 +220,7 @@ class Link:
                 if size is None:
                     _refuse(f"its worker answers {command}, which it was not sent")
                 self._in_flight_bytes -= size
+                self.has_completed = True
                 if timeouts_s:
                     timeouts_s.pop(command, None)
                 completed(worker_id, completion)
@@ -236,6 +241,8 @@ class Link:
             self.unfit = _decoded(decode_unfit, body)
             self.is_open = False
         elif kind == _GOODBYE:
+            if self.is_open:
+                self.unfit = Unfit("its worker left without having been told to")
             self.is_open = False
         else:
             _refuse(f"its worker sent a record of kind {kind}, which means nothing to a bus")
@@ -247,6 +254,7 @@ class Link:
             _refuse("its worker answers, and was sent nothing")
         self._in_flight_bytes -= self._in_flight.pop(command)
         self._timeouts_s.pop(command, None)
+        self.has_completed = True
         self._listener.completed(self.worker_id, Completion(*command, 0, Failed(failure)))
 
     # Blame.
@@ -263,11 +271,15 @@ class Link:
     def blamed(self, verdict: Verdict | None) -> _Command | None:
         """Whose fault its death is, after the last drain: the command that ran, if it was not finished (W3).
 
-        When the pool ended the worker, that was for a reason, and the reason names the command or none.
+        When the pool ended the worker, that was for a reason, and the reason names the command or none. Where nothing
+        ran, a command may still have killed it: while it was received or decoded. It was the oldest in flight if the
+        worker said that it cannot go on; and it most likely was if the worker did nothing but receive it. A command
+        that kills like that comes first at the next worker, and so is blamed in the end (P15).
         """
-        if verdict is None:
-            return self._running()
-        return verdict.blamed if verdict.blamed in self._in_flight else None
+        if verdict is not None:
+            return verdict.blamed if verdict.blamed in self._in_flight else None
+        is_fruitless = self.unfit is not None or not self.has_completed
+        return self._running() or (self._oldest if is_fruitless else None)
 
     def _running(self) -> _Command | None:
         """What its status words say that it runs, unless that was answered."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from driven.bus.lane import Vitals
+from driven.errors import RingBroken
 from driven.ring.status import WorkerState
 from driven.wire import Failure
 
@@ -38,11 +39,19 @@ def vitals_of(worker_id: int, pid: int, group: str, status: WorkerStatus, *, is_
         worker_id=worker_id,
         pid=pid,
         group=group,
-        state=WorkerState.STOPPING.name.lower() if is_leaving else status.state.name.lower(),
+        state=WorkerState.STOPPING.name.lower() if is_leaving else _state_of(status).name.lower(),
         position=running.position if running else 0,
         age_s=max(age_ns, 0) / _NANOSECONDS,
         completed=status.completed,
     )
+
+
+def _state_of(status: WorkerStatus) -> WorkerState:
+    """What it does; where a handler has overwritten that word, what the others say."""
+    try:
+        return status.state
+    except RingBroken:
+        return WorkerState.RUNNING if status.running() else WorkerState.IDLE
 
 
 def cause_of_death(exit_code: int, verdict: str | None, traceback: str, oom_kills: int | None) -> Failure:

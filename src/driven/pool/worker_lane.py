@@ -54,7 +54,10 @@ FAILED_STARTS: Final = 3
 """So many workers of a group that die before they are ready, one after the other, make the lane fail."""
 
 BACKOFF_S: Final = 0.2
-"""Before another start after one that failed; doubled with each."""
+"""Before another start after one that came to nothing; doubled with each."""
+
+LONGEST_BACKOFF_S: Final = 5.0
+"""No start waits longer."""
 
 
 class WorkerLane:
@@ -77,6 +80,9 @@ class WorkerLane:
         self._workers: Final[dict[int, ProcessWorker]] = {}
         self._links: Final[dict[int, Link]] = {}
         self._failed_starts: Final[Counter[str]] = Counter()
+        """Of each group, in a row: workers that did not get ready."""
+        self._setbacks: Final[Counter[str]] = Counter()
+        """Of each group, in a row: workers that completed nothing, ready or not."""
         self._unrung: Final[dict[int, Link]] = {}
         self._tick: asyncio.TimerHandle | None = None
         self._is_stopping = False
@@ -90,14 +96,14 @@ class WorkerLane:
         """Start all workers at once, in the running event loop, and wait until each is ready. To be called once.
 
         Raises:
-            WorkersUnavailable: one cannot get ready, and why; nothing is left of the others.
+            WorkersUnavailable: one cannot get ready, and why, or there can be no thread; nothing is left of the others.
 
         """
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._started, self._closed = self._loop.create_future(), self._loop.create_future()
         self._pool = WorkerPool(self._plan(), self, self._loop.call_soon_threadsafe)
-        self._pool.start()
+        self._start_pool(self._pool)
         for group, number in self._groups.items():
             for _ in range(number):
                 self._pool.start_worker(group)
@@ -207,7 +213,7 @@ class WorkerLane:
         if link.is_ready:
             whose = f"while it ran the command at position {blamed[0]}" if blamed else "with no command to blame"
             logger.warning("Worker %d (process %d) is gone, %s: %s.", link.worker_id, worker.pid, whose, cause.message)
-            self._pool.start_worker(worker.group)
+            self._replace(link, worker.group)
         else:
             # What it says that it cannot do, the next one cannot either.
             if link.unfit is not None and self._fail_to_start(_with_traceback(cause)):
@@ -244,6 +250,14 @@ class WorkerLane:
             group_cpus={name: group.cpus for name, group in settings.groups.items()},
         )
 
+    def _start_pool(self, pool: WorkerPool) -> None:
+        try:
+            pool.start()
+        except RuntimeError as error:  # no thread can be had: nobody would ever say that the pool is closed
+            pool.join()
+            self._pool = None
+            raise WorkersUnavailable(f"the pool's thread cannot be started: {error}") from error
+
     def _on_hello(self, link: Link, hello: Hello) -> None:
         if self._is_stopping:
             return
@@ -277,12 +291,35 @@ class WorkerLane:
         failures = self._failed_starts[group]
         logger.warning("A worker of group %s did not get ready, %d in a row by now: %s", group, failures, reason)
         if failures < FAILED_STARTS:
-            self._pool.start_worker(group, BACKOFF_S * 2 ** (failures - 1))
+            self._start_later(group)
             return
         told = f"{failures} workers of group {group!r} in a row did not get ready; the last one: {reason}"
-        if not self._fail_to_start(told):
-            self._listener.lane_failed(WorkersUnavailable(told))
-            self._listener.turn_wanted()
+        if self._fail_to_start(told):
+            return
+        if self._is_served(group):
+            self._start_later(group)
+            return
+        self._listener.lane_failed(WorkersUnavailable(told))
+        self._listener.turn_wanted()
+
+    def _replace(self, link: Link, group: str) -> None:
+        """Have another worker for one that was ready: at once, unless it was good for nothing."""
+        if not link.has_completed:
+            self._start_later(group)
+        elif self._pool is not None:
+            self._setbacks[group] = 0
+            self._pool.start_worker(group)
+
+    def _start_later(self, group: str) -> None:
+        """Have another worker after one that completed nothing, the later the more of them there were in a row."""
+        delay_s = min(BACKOFF_S * 2.0 ** min(self._setbacks[group], 10), LONGEST_BACKOFF_S)
+        self._setbacks[group] += 1
+        if self._pool is not None:
+            self._pool.start_worker(group, delay_s)
+
+    def _is_served(self, group: str) -> bool:
+        """Whether a worker of this group takes commands; then those that cannot be had are no failure of the lane."""
+        return any(link.is_open and self._workers[number].group == group for number, link in self._links.items())
 
     def _difference(self, hello: Hello) -> str:
         """How a worker differs from us, and what may have made it so."""
@@ -304,10 +341,14 @@ class WorkerLane:
         if not link.is_trusted:
             return False
         try:
-            return link.drain()
+            is_told = link.drain()
         except RingBroken as error:
             self._quarantine(link, error)
             return True
+        # It may never end by itself: a thread that a handler left keeps a process.
+        if is_told and link.is_ready and link.unfit is not None:
+            self._condemn(link, Verdict(link.unfit.reason, link.blamed(None)))
+        return is_told
 
     def _arm_tick(self) -> None:
         self._tick = self._loop.call_later(LONGEST_SLEEP_S, self._on_tick)
@@ -330,6 +371,8 @@ class WorkerLane:
 
     def _fail(self, worker_id: int, submission: Submission, error: SegmentUnavailable) -> None:
         """A command that there is no memory to send fails; said after `send` has returned."""
+        if worker_id not in self._links:  # it was said to be gone meanwhile, and the command with it
+            return
         outcome = Failed(failure_of(error))
         completion = Completion(submission.envelope.position, submission.generation, 0, outcome)
         self._listener.completed(worker_id, completion)

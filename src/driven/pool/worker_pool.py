@@ -271,7 +271,14 @@ class _Watch:
         try:
             return self._look_at_start(step_s) if self._is_starting else self._look_at_command(step_s)
         except RingBroken as error:
-            return Verdict(str(error))
+            return Verdict(error.reason, self._suspect())
+
+    def _suspect(self) -> tuple[int, int] | None:
+        """Who most likely overwrote the status words: what they say to run, else the oldest whose time is limited."""
+        running = self.worker.channel.status.running()
+        if running:
+            return running.position, running.generation
+        return next(iter(tuple(self.worker.timeouts_s)), None)  # a copy: the bus thread writes to it
 
     def _look_at_start(self, step_s: float) -> Verdict | None:
         self._is_starting = self.worker.is_starting

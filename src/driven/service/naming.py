@@ -38,3 +38,21 @@ def shown(annotation: Any) -> str:  # noqa: ANN401 - any type annotation
         inner = ", ".join(shown(argument) for argument in arguments)
         return f"{shown(origin)}[{inner}]"
     return str(getattr(annotation, "__name__", None) or annotation)
+
+
+def plain_text(name: str, value: str) -> str:
+    """`value` as text that can be stored and sent, without what a subclass of str may add.
+
+    Raises:
+        TypeError: it is no text.
+        ValueError: it holds lone surrogates, as some file names do.
+
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is a {type(value).__name__}; give it as a str")
+    text = str.__str__(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} {text!a} cannot be encoded as UTF-8; replace its lone surrogates") from error
+    return text

@@ -57,7 +57,12 @@ class Registry:
 
     def _new_aggregate_name(self, aggregate_type: type[Aggregate]) -> str:
         if not (isinstance(aggregate_type, type) and issubclass(aggregate_type, Aggregate)):
-            raise MisuseError(f"{aggregate_type!r} is no aggregate type; ask for a subclass of driven.Aggregate")
+            shown = (
+                aggregate_type.__qualname__
+                if isinstance(aggregate_type, type)
+                else f"a {type(aggregate_type).__name__}"
+            )
+            raise MisuseError(f"{shown} is no aggregate type; ask for a subclass of driven.Aggregate")
         name = stable_name(self.application.name, aggregate_type, "aggregate_name")
         for other, taken in tuple(self._aggregate_names.items()):
             if taken == name:

@@ -20,6 +20,7 @@ import msgspec
 
 from driven.domain.aggregate import Aggregate, forget_record, share_record
 from driven.errors import AggregateExists, AggregateNotFound, MalformedMessage
+from driven.service.naming import plain_text
 from driven.wire import AggregateState, Change, Read, body_encoder
 
 if TYPE_CHECKING:
@@ -140,11 +141,9 @@ class UnitOfWork:
 def _checked_id(name: str, aggregate_id: str) -> str:
     """`aggregate_id` as plain text that can be encoded, as it stands among the reads even if all else fails."""
     try:
-        plain = str.__str__(aggregate_id)
-        plain.encode()
-    except (TypeError, UnicodeEncodeError) as error:
-        raise MalformedMessage(f"id of {name}", f"{aggregate_id!r} is no text ({error})") from error
-    return plain
+        return plain_text("it", aggregate_id)
+    except (TypeError, ValueError) as error:  # their texts show no object: an address would differ in each process
+        raise MalformedMessage(f"id of {name}", str(error)) from error
 
 
 def _restored(aggregate_type: type[A], state: AggregateState) -> A:

@@ -61,7 +61,7 @@ def faults_of(settings: Settings) -> tuple[str, ...]:
 
 
 def test_a_decorator_decides_where_the_configuration_is_silent() -> None:
-    """Section 7: what the developer said holds, with the defaults of the settings."""
+    """docs/how-to/place-commands-on-workers.md: what the developer said holds, with the defaults of the settings."""
     route = route_of("books.Price", Settings(workers=PRICING))
 
     assert route == Route(
@@ -78,7 +78,7 @@ def test_a_decorator_decides_where_the_configuration_is_silent() -> None:
 
 @pytest.mark.parametrize("name", ["Price", "books.Price"])
 def test_the_operator_has_the_last_word_by_short_or_full_name(name: str) -> None:
-    """Section 7: what stands in the section wins, and what does not stays as it was."""
+    """docs/how-to/place-commands-on-workers.md: what stands in the section wins, and what does not stays as it was."""
     section = CommandSettings(group="default", max_attempts=9)
 
     route = route_of("books.Price", Settings(workers=PRICING, commands={name: section}))
@@ -88,7 +88,7 @@ def test_the_operator_has_the_last_word_by_short_or_full_name(name: str) -> None
 
 
 def test_a_command_that_is_not_there_is_refused_with_what_is_there() -> None:
-    """Issue: bad input names the culprit and the remedy."""
+    """R1: bad input names the culprit and the remedy."""
     (fault,) = faults_of(Settings(workers=PRICING, commands={"Prices": CommandSettings(max_attempts=2)}))
 
     assert "[commands.Prices]" in fault
@@ -97,7 +97,7 @@ def test_a_command_that_is_not_there_is_refused_with_what_is_there() -> None:
 
 
 def test_a_group_that_is_not_configured_is_refused() -> None:
-    """Section 7: a group has workers, or nobody can name it; all faults come at once."""
+    """docs/how-to/place-commands-on-workers.md: a group has workers, or nobody can name it; all faults come at once."""
     first, second = faults_of(Settings(commands={"File": CommandSettings(placement=Placement.WORKER, group="x")}))
 
     assert "'x'" in first + second

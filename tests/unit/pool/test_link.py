@@ -224,10 +224,11 @@ def test_memory_that_was_overwritten_is_blamed_on_what_runs(ends: Ends) -> None:
 @pytest.mark.parametrize(
     ("running", "answered", "verdict", "expected"),
     [
-        (None, False, None, None),
+        (None, False, None, (1, 1)),
+        (None, True, None, None),
         ((1, 1), False, None, (1, 1)),
         ((1, 1), True, None, None),
-        ((1, 9), False, None, None),
+        ((1, 9), False, None, (1, 1)),
         ((2, 1), False, Verdict("it timed out", (1, 1)), (1, 1)),
         ((2, 1), True, Verdict("it timed out", (1, 1)), None),
         ((1, 1), False, Verdict("stopped"), None),
@@ -241,7 +242,7 @@ def test_the_blame_for_a_death(
     expected: tuple[int, int] | None,
     ends: Ends,
 ) -> None:
-    """W3, W4, D7: on what ran and was not finished; when the pool killed, on what it killed for."""
+    """W3, W4, D7, P15: on what ran and was not finished, or killed it before it began; on what the pool killed for."""
     ends.send(1)
     ends.send(2)
     if running:
@@ -277,6 +278,29 @@ def test_what_a_worker_says_about_itself_is_kept(ends: Ends) -> None:
     assert ends.link.drain()
     assert ends.greetings == [Hello(RECIPE.wiring, "app.py")]
     assert ends.link.unfit == Unfit("no such module", "Traceback")
+    assert not ends.link.is_open
+
+
+def test_what_ends_a_worker_that_says_so_is_the_oldest_that_waits(ends: Ends) -> None:
+    """P15: however much it completed before."""
+    for position in (1, 2, 3):
+        ends.send(position)
+    ends.answer(1)
+    ends.worker.send(RecordKind.UNFIT, encode(Unfit("MemoryError: ")))
+    ends.link.drain()
+
+    assert ends.link.blamed(None) == (2, 1)
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+def test_a_farewell_that_nobody_asked_for_is_a_failure(*, is_told: bool, ends: Ends) -> None:
+    """W6: after STOP it is none."""
+    if is_told:
+        ends.link.stop()
+    ends.worker.send(RecordKind.GOODBYE, b"")
+    ends.link.drain()
+
+    assert (ends.link.unfit is None) is is_told
     assert not ends.link.is_open
 
 

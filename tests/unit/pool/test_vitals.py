@@ -70,6 +70,19 @@ def test_the_kernels_count_of_kills_is_read_where_it_is(
     assert oom_kills(tmp_path) == expected
 
 
+def test_vitals_can_be_had_of_a_worker_whose_state_was_overwritten() -> None:
+    """W3, D10: the other words are believed, and nothing is raised."""
+    with Channel.create(1 << 12) as channel:
+        status = channel.status
+        status.state = 99  # type: ignore[assignment]  # what a handler may do to memory
+        idle = vitals_of(1, 77, "default", status, is_leaving=False)
+        status.begin(41, 2, 1)
+        status.state = 99  # type: ignore[assignment]  # as above
+        running = vitals_of(1, 77, "default", status, is_leaving=False)
+
+    assert (idle.state, running.state, running.position) == ("idle", "running", 41)
+
+
 def test_vitals_are_what_the_status_words_say() -> None:
     """W3: state, position, age and count, read from shared memory."""
     with Channel.create(1 << 12) as channel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 
 from driven.entrypoints.reports.doctor import DoctorReport, doctor_report
 from driven.entrypoints.reports.finding import Finding, Machine
-from driven.entrypoints.reports.interpreter import gil_finding, sqlite_finding
+from driven.entrypoints.reports.interpreter import gil_finding, libraries, sqlite_finding
 from driven.entrypoints.reports.limits import limits, open_files_finding
 from driven.entrypoints.reports.processors import processors
 from driven.entrypoints.reports.shared_memory import CHANNEL_BYTES, shared_memory
@@ -232,3 +233,13 @@ def test_the_wal_reset_bug_is_known_by_its_versions(version: str, verdict: str) 
     assert finding.summary.startswith(version)
     assert ("the WAL-reset bug; this version of Driven keeps no database" in finding.summary) is (verdict == "note")
     assert finding.facts == {"version": version, "has_wal_reset_bug": verdict == "note"}
+
+
+def test_a_python_without_sqlite_is_a_note_that_asks_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Driven keeps no database, so it goes without, and the doctor asks for nothing that is not needed."""
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    (finding,) = (one for one in libraries() if one.name == "sqlite")
+
+    assert (finding.verdict, finding.remedy) == ("note", "")
+    assert "cannot be imported" in finding.summary
+    assert "keeps no database" in finding.summary
