@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from typing import TYPE_CHECKING
 
@@ -83,3 +84,26 @@ def test_the_store_thread_ends_well_when_nobody_listens_any_more() -> None:
     committer.close()
 
     assert store.threads == ["driven-store"] * 2
+
+
+class Exiting(MemoryStore):
+    """An adapter whose library ends programs."""
+
+    def append(self, batch: Batch) -> None:
+        """Exit."""
+        raise SystemExit(7)
+
+
+def test_a_store_that_exits_on_its_thread_fails_its_batch() -> None:
+    """B11: a thread that ends in silence would leave everybody waiting for it."""
+    told: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+    answers: list[StoreFailed | None] = []
+    store = Exiting()
+    store.open()
+    committer = ThreadCommitter(store, told.put)
+
+    committer.commit(EMPTY, answers.append)
+    told.get(timeout=30)()
+    committer.close()
+
+    assert "SystemExit: 7" in str(answers[0])
