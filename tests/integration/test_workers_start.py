@@ -18,7 +18,7 @@ import pytest
 
 from driven import GroupSettings, WorkerSettings, WorkersUnavailable
 from driven.errors import SegmentUnavailable
-from driven.pool import worker_lane
+from driven.pool import backoff
 from driven.pool.worker_lane import FAILED_STARTS
 from driven.service.wiring import Recipe
 from watched_lane import PATIENCE_S, RECIPE, REFERENCE, watched_lane
@@ -167,7 +167,7 @@ async def test_a_lane_with_a_healthy_worker_goes_on_without_the_others(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """W5: replacements are tried again, less and less often, and found when they can be had."""
-    monkeypatch.setattr(worker_lane, "BACKOFF_S", 0.001)
+    monkeypatch.setattr(backoff, "BACKOFF_S", 0.001)
     name = module(folder, APPLICATION.format(name="ping"))
     source = folder / f"{name}.py"
     recipe = await recipe_for(name)

@@ -28,6 +28,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from driven.errors import RingBroken, SegmentUnavailable, WorkersUnavailable
+from driven.pool.backoff import Backoff
 from driven.pool.cpus import available_cpus
 from driven.pool.link import Link
 from driven.pool.process_worker import Plan, Verdict
@@ -53,12 +54,6 @@ logger = logging.getLogger("driven.pool")
 FAILED_STARTS: Final = 3
 """So many workers of a group that die before they are ready, one after the other, make the lane fail."""
 
-BACKOFF_S: Final = 0.2
-"""Before another start after one that came to nothing; doubled with each."""
-
-LONGEST_BACKOFF_S: Final = 5.0
-"""No start waits longer."""
-
 
 class WorkerLane:
     """Worker processes, as the bus sees them: the port `Lane`, and a beginning and an end."""
@@ -81,7 +76,7 @@ class WorkerLane:
         self._links: Final[dict[int, Link]] = {}
         self._failed_starts: Final[Counter[str]] = Counter()
         """Of each group, in a row: workers that did not get ready."""
-        self._setbacks: Final[Counter[str]] = Counter()
+        self._backoff: Final = Backoff()
         """Of each group, in a row: workers that completed nothing, ready or not."""
         self._unrung: Final[dict[int, Link]] = {}
         self._tick: asyncio.TimerHandle | None = None
@@ -307,15 +302,13 @@ class WorkerLane:
         if not link.has_completed:
             self._start_later(group)
         elif self._pool is not None:
-            self._setbacks[group] = 0
+            self._backoff.forget(group)
             self._pool.start_worker(group)
 
     def _start_later(self, group: str) -> None:
         """Have another worker after one that completed nothing, the later the more of them there were in a row."""
-        delay_s = min(BACKOFF_S * 2.0 ** min(self._setbacks[group], 10), LONGEST_BACKOFF_S)
-        self._setbacks[group] += 1
         if self._pool is not None:
-            self._pool.start_worker(group, delay_s)
+            self._pool.start_worker(group, self._backoff.delay_s(group))
 
     def _is_served(self, group: str) -> bool:
         """Whether a worker of this group takes commands; then those that cannot be had are no failure of the lane."""
