@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("driven.pool")
 
-FAILED_STARTS: Final = 3
+FAILED_STARTS: Final = 5
 """So many workers of a group that die before they are ready, one after the other, make the lane fail."""
 
 
