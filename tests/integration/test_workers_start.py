@@ -319,6 +319,7 @@ async def test_modules_in_the_current_folder_do_not_hide_those_of_the_worker(
     """W1: a `json.py` that lies there is not what the program imports."""
     for name in ("json", "signal", "driven_worker"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('the wrong one')\n", encoding="utf-8")
+    resource_tracker.ensure_running()  # the interpreter's own helper would import them: not what this is about
     monkeypatch.chdir(tmp_path)
 
     async with watched_lane() as lane:
