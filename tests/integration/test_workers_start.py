@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 import msgspec
