@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driven.bus.reorder_buffer import ReorderBuffer
-from driven.wire import EncodedMessage, Succeeded
+from driven.wire import EncodedMessage, Failed, Failure, Succeeded
 
 POSITIONS = st.integers(1, 4)
 STEPS = st.one_of(
@@ -87,3 +87,17 @@ def test_a_command_that_is_dispatched_again_voids_the_outcome_it_had() -> None:
     buffer.expect(7, 2)
 
     assert buffer.retire(7) is None
+
+
+def test_a_position_gets_its_own_outcome_whoever_finished_first() -> None:
+    """O2: what came early for a later position is not handed to the head, nor lost by asking for the head."""
+    buffer = ReorderBuffer()
+    first, second = (Failed(Failure("a.Error", name)) for name in ("first", "second"))
+    buffer.expect(1, 1)
+    buffer.expect(2, 1)
+
+    buffer.accept(2, 1, second)
+    assert buffer.retire(1) is None
+    buffer.accept(1, 1, first)
+
+    assert (buffer.retire(1), buffer.retire(2)) == (first, second)
