@@ -73,7 +73,8 @@ async def open_bus(
     Raises:
         RegistrationError: the application is faulty; every fault is listed.
         SettingsError: the configuration is.
-        WorkersUnavailable: workers cannot be started.
+        WorkersUnavailable: workers cannot be started; or there is no memory for their rings, and a command has a
+            timeout. Without such a command everything runs inline then, which is said in the log and in statistics.
         LogBusy, StoreFailed: the log cannot be opened.
 
     """
@@ -151,14 +152,16 @@ class _Assembly:
         self.application: Final = application if not isinstance(application, str) else resolve_application(application)
         self.reference: Final = application if isinstance(application, str) else application_reference(application)
         self.registry: Final = build_registry(self.application)
-        self.groups: Final = worker_groups(settings)
+        self.groups = worker_groups(settings)
         self.routes: Final = routes(self.registry, settings, self.groups)
         self.store: Final = MemoryStore() if store is None else store
         self.hooks: Final = hooks
         self.clock_ns: Final = clock_ns
-        self.needs_lane: Final = bool(self.groups) and uses_workers(self.routes)
-        if self.needs_lane:
+        self.inline_because = ""
+        if self.groups and uses_workers(self.routes):
             _check_importable(self.registry, self.reference)
+            self._check_memory()
+        self.needs_lane: Final = bool(self.groups) and uses_workers(self.routes)
         for cycle in message_graph(self.registry).cycles:
             logger.info("Application %s has a cycle of messages: %s.", self.application.name, " -> ".join(cycle))
 
@@ -199,6 +202,7 @@ class _Assembly:
             projections=projections,
             lane=lane,
             settings=self.settings.bus,
+            inline_because=self.inline_because,
         )
         drain_timeout_s = 0.0
         try:
@@ -217,6 +221,15 @@ class _Assembly:
                 finally:
                     committer.close()
                     await bus.see_off()
+
+    def _check_memory(self) -> None:
+        """Do without workers where no memory can be had that they would share (W8)."""
+        from driven.pool.fallback import reason_to_run_inline  # noqa: PLC0415 - what runs inline starts without it
+
+        by_name = {self.registry.name_of(type_id): route for type_id, route in self.routes.items()}
+        self.inline_because = reason_to_run_inline(self.settings.workers.ring_bytes, by_name)
+        if self.inline_because:
+            self.groups = {}
 
     def _committer(self) -> Committer:
         if not self.store.is_blocking:

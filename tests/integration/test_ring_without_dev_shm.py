@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-
 import pytest
+
+from namespaces import in_a_namespace, why_no_namespace
 
 PLACES = {
     "of 64 kB": "mount -t tmpfs -o size=64k tmpfs /dev/shm",
@@ -51,36 +48,7 @@ for body in (b"small", bytes(1 << 22)):
 """
 
 
-def in_a_namespace(mount: str, script: str) -> subprocess.CompletedProcess[str]:
-    """Run a script where `mount` was done, and nobody else sees it."""
-    command = [
-        "unshare",
-        "--mount",
-        "sh",
-        "-c",
-        f'{mount} && exec "$@"',
-        "sh",
-        sys.executable,
-        "-W",
-        "error",
-        "-c",
-        script,
-    ]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return subprocess.run(
-        command, env=environment, stdin=subprocess.PIPE, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-def why_not() -> str:
-    """Return why there can be no namespace here, nothing when there can."""
-    if shutil.which("unshare") is None:
-        return "there is no unshare(1) here"
-    return in_a_namespace("mount -t tmpfs tmpfs /dev/shm", "pass").stderr
-
-
-REASON = why_not()
-pytestmark = pytest.mark.skipif(bool(REASON), reason=f"no mount namespace can be made: {REASON.strip()}")
+pytestmark = pytest.mark.skipif(bool(why_no_namespace()), reason=why_no_namespace())
 
 
 @pytest.mark.parametrize(

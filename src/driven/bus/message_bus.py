@@ -60,6 +60,7 @@ class MessageBus:
         projections: Projections,
         lane: Lane | None,
         settings: BusSettings,
+        inline_because: str = "",
     ) -> None:
         """Made by `open_bus`, inside the event loop it is to live in."""
         self._registry: Final = registry
@@ -67,6 +68,7 @@ class MessageBus:
         self._store: Final = store
         self._projections: Final = projections
         self._lane: Final = lane
+        self._inline_because: Final = inline_because
         self._loop: Final = asyncio.get_running_loop()
         self._entrance: Final = Entrance(settings.max_pending, conductor.sequencer.__len__)
         self._first_position: Final = store.last_position
@@ -126,6 +128,7 @@ class MessageBus:
             parked=self._conductor.parked,
             workers=self._worker_statistics(),
             projections=self._projections.statistics(),
+            inline_because=self._inline_because,
         )
 
     def log_digest(self) -> str:

@@ -39,3 +39,5 @@ class BusStatistics(msgspec.Struct, frozen=True):
     parked: int
     workers: tuple[WorkerStatistics, ...]
     projections: tuple[ProjectionStatistics, ...]
+    inline_because: str = ""
+    """Why there are no workers although there should be; empty: there are, or none were wanted."""

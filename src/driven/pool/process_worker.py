@@ -23,7 +23,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +31,7 @@ import msgspec
 from driven.pool.launch import command_line, worker_environment
 from driven.pool.vitals import cause_of_death, oom_kills
 from driven.ring.channel import Channel
+from driven.ring.nameless import nameless_file
 from driven.ring.status import WorkerState
 from driven.wire import Assignment, encode_assignment
 
@@ -86,7 +86,7 @@ class ProcessWorker:
         self._oom_kills_before: Final = oom_kills()
         with contextlib.ExitStack() as until_started:
             self.channel: Final = until_started.enter_context(Channel.create(plan.ring_bytes))
-            self._faults: Final = _nameless_file()
+            self._faults: Final = nameless_file("driven-faults")
             until_started.callback(os.close, self._faults)
             self._process, self._lifeline = self._start(plan)
             until_started.pop_all()
@@ -161,14 +161,6 @@ class ProcessWorker:
         for descriptor in (self._lifeline, self._faults, *([self.pidfd] if self.pidfd >= 0 else [])):
             os.close(descriptor)
         return cause
-
-
-def _nameless_file() -> int:
-    """An open file that has no name and vanishes with its last descriptor."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("driven-faults", os.MFD_CLOEXEC)
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
 
 
 def _pidfd(pid: int) -> int:

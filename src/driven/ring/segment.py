@@ -17,18 +17,20 @@ itself lives until the last mapping and the last descriptor of it are gone, in w
   is not there is SIGBUS. Allocating first turns that into ENOSPC, here, where it can be handled (S2).
 - **memfd where `/dev/shm` is missing, read-only or too small** (AWS Lambda, Docker's 64 MB), and in workers always:
   `multiprocessing.shared_memory` starts the resource tracker on Python 3.11 and 3.12, a process that no worker must
-  have (S4). Where there is no memfd (macOS) an unlinked temporary file does the same.
+  have (S4). Where there is no memfd an unlinked temporary file does the same (see `nameless`).
+- **0600**: no process of another user can open it, not even through /proc.
 """
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import sys
-import tempfile
 from typing import TYPE_CHECKING, Final, Literal
 
 from driven.errors import SegmentUnavailable
+from driven.ring.nameless import nameless_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +79,7 @@ class Segment:
             try:
                 return cls(_DESCRIPTOR_MAKERS[candidate](size_bytes), size_bytes, candidate)
             except OSError as error:
-                refusals.append(f"{candidate} said {error.strerror or error}")
+                refusals.append(f"{candidate} said {error.strerror or error}{_hint(error)}")
         raise SegmentUnavailable(size_bytes, ", ".join(refusals))
 
     @classmethod
@@ -108,6 +110,10 @@ class Segment:
         self.close()
 
 
+def _hint(error: OSError) -> str:
+    return " (the limit on the size of files, ulimit -f, holds here too)" if error.errno == errno.EFBIG else ""
+
+
 def _shared_memory_descriptor(size_bytes: int) -> int:
     named = _named_shared_memory(size_bytes)
     try:
@@ -133,10 +139,7 @@ def _named_shared_memory(size_bytes: int) -> SharedMemory:
 
 
 def _memfd_descriptor(size_bytes: int) -> int:
-    if hasattr(os, "memfd_create"):
-        return _allocated(os.memfd_create(_MEMFD_NAME, os.MFD_CLOEXEC), size_bytes)
-    with tempfile.TemporaryFile() as file:
-        return _allocated(os.dup(file.fileno()), size_bytes)
+    return _allocated(nameless_file(_MEMFD_NAME), size_bytes)
 
 
 def _allocated(descriptor: int, size_bytes: int) -> int:

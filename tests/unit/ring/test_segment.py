@@ -137,7 +137,8 @@ def test_a_segment_that_nothing_can_back_is_refused_with_every_reason() -> None:
         Segment.create(2 << 20)
 
     assert caught.value.size_bytes == 2 << 20
-    assert caught.value.reason == "shared_memory said File too large, memfd said File too large"
+    too_large = "said File too large (the limit on the size of files, ulimit -f, holds here too)"
+    assert caught.value.reason == f"shared_memory {too_large}, memfd {too_large}"
     assert "larger /dev/shm" in str(caught.value)
     assert open_descriptors() == before
     assert not left_in_shared_memory(names_before)

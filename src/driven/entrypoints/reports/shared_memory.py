@@ -87,7 +87,7 @@ def _backing() -> Finding:
             name="ring_backing",
             verdict="problem",
             summary=f"none of {size(CHANNEL_BYTES)}: {error.reason}",
-            remedy="give the container a larger /dev/shm or more memory; until then set [workers] count = 0",
+            remedy="give the container a larger /dev/shm or more memory; until then every command runs inline",
             facts={"backing": None, **facts},
         )
     return Finding(
