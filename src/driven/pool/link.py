@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from driven.bus.lane import LaneListener
-    from driven.pool.process_worker import Verdict
+    from driven.pool.worker import Verdict
     from driven.ring.channel import Channel
     from driven.wire import AggregateState, Failure, Hello, Submission
 

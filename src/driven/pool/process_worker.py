@@ -1,7 +1,6 @@
 """One worker process, seen from the main process: how it is started, signalled and buried.
 
-It lives as long as one incarnation of a worker; a replacement is another `ProcessWorker` with another id. It belongs
-to the pool's thread, but for `channel`, which the bus thread uses and closes, and `timeouts_s`, which it writes.
+It is a `Worker`, as `driven.pool.worker` says, and lives as long as the process.
 
 ::
 
@@ -10,7 +9,7 @@ to the pool's thread, but for `channel`, which the bus thread uses and closes, a
       channel     ---- segment, doorbells, socket ---------> its end of the channel
       lifeline    ---- pipe; the worker gets the read end -> it dies when the bus does (W7)
       faults      <--- a file without a name --------------- what its interpreter says when it crashes (P14)
-      pidfd       . .  readable when it has died
+      end         . .  readable when it has died
 
 A worker leads a process group of its own. However it ends, what is left of the group is killed before
 waitpid(2): until then its number, which is the group's as well, cannot belong to anybody else (P4).
@@ -23,10 +22,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
-
-import msgspec
 
 from driven.pool.launch import command_line, worker_environment
 from driven.pool.vitals import cause_of_death, oom_kills
@@ -36,33 +32,11 @@ from driven.ring.status import WorkerState
 from driven.wire import Assignment, encode_assignment
 
 if TYPE_CHECKING:
+    from driven.pool.worker import Plan, Verdict
     from driven.wire import Failure
 
 FAULT_TAIL_BYTES: Final = 8_192
 """How much is kept of what an interpreter wrote when it crashed: the end of it."""
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """What all workers of one lane have in common."""
-
-    reference: str
-    """The application, as ``"package.module:attribute"``."""
-    modules: tuple[str, ...]
-    """What workers import beside it."""
-    log_id: str
-    ring_bytes: int
-    blas_threads: int
-    start_timeout_s: float
-    available_cpus: int
-    group_cpus: Mapping[str, tuple[int, ...]]
-    """CPUs of the groups that are pinned."""
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """Why the pool itself ends a worker, and whose fault that is: a (position, generation), or nobody's."""
-
-    reason: str
-    blamed: tuple[int, int] | None = None
 
 
 class ProcessWorker:
@@ -91,7 +65,7 @@ class ProcessWorker:
             self._process, self._lifeline = self._start(plan)
             until_started.pop_all()
         self.channel.close_remote_descriptors()
-        self.pidfd: Final = _pidfd(self._process.pid)
+        self.end_descriptor: Final = _pidfd(self._process.pid)
         """Readable when it has died; -1 where there is no such thing, and `has_died` must be asked."""
 
     def _start(self, plan: Plan) -> tuple[subprocess.Popen[bytes], int]:
@@ -136,19 +110,36 @@ class ProcessWorker:
         """Whether it has not come to its first look at the ring yet."""
         return self.channel.status.state is WorkerState.STARTING
 
-    def signal_group(self, number: signal.Signals) -> None:
-        """Send a signal to it and to all that it started. Not to be called once it is buried."""
+    @property
+    def name(self) -> str:
+        """What it is on the machine."""
+        return f"process {self.pid}"
+
+    @property
+    def goes_on(self) -> bool:
+        """Nothing of a process is left when it was buried."""
+        return False
+
+    def terminate(self) -> None:
+        """Send SIGTERM to it and to all that it started: its interpreter writes where it was, and ends (P14)."""
+        self._signal_group(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send SIGKILL to it and to all that it started."""
+        self._signal_group(signal.SIGKILL)
+
+    def _signal_group(self, number: signal.Signals) -> None:
         # macOS refuses to signal a group of zombies.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
-    def has_died(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether it has ended, asked without waiting."""
         return self._process.poll() is not None
 
     def bury(self) -> Failure:
         """Kill what is left of its group, wait for it, give up all but the channel; return how it ended."""
-        self.signal_group(signal.SIGKILL)
+        self.kill()
         exit_code = self._process.wait()
         kills = oom_kills()
         before = self._oom_kills_before
@@ -158,7 +149,7 @@ class ProcessWorker:
             _tail(self._faults),
             None if kills is None or before is None else kills - before,
         )
-        for descriptor in (self._lifeline, self._faults, *([self.pidfd] if self.pidfd >= 0 else [])):
+        for descriptor in (self._lifeline, self._faults, *([self.end_descriptor] if self.end_descriptor >= 0 else [])):
             os.close(descriptor)
         return cause
 

@@ -75,6 +75,13 @@ def cause_of_death(exit_code: int, verdict: str | None, traceback: str, oom_kill
     return Failure(WORKER_DIED, text, traceback)
 
 
+def with_traceback(cause: Failure) -> str:
+    """How a worker ended, and what its interpreter said."""
+    if not cause.traceback:
+        return cause.message
+    return f"{cause.message}\n\nwhat it said:\n{cause.traceback.rstrip()}"
+
+
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name

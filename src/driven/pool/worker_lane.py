@@ -31,8 +31,9 @@ from driven.errors import RingBroken, SegmentUnavailable, WorkersUnavailable
 from driven.pool.backoff import Backoff
 from driven.pool.cpus import available_cpus
 from driven.pool.link import Link
-from driven.pool.process_worker import Plan, Verdict
-from driven.pool.vitals import WORKER_DIED, vitals_of
+from driven.pool.process_worker import ProcessWorker
+from driven.pool.vitals import WORKER_DIED, vitals_of, with_traceback
+from driven.pool.worker import Verdict, plan_of
 from driven.pool.worker_pool import STOPPED, WorkerPool
 from driven.ring.waiting import LONGEST_SLEEP_S
 from driven.service.execution import failure_of
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
     from driven.bus.lane import LaneListener, Vitals
     from driven.errors import InfrastructureError
-    from driven.pool.process_worker import ProcessWorker
+    from driven.pool.worker import MakeWorker, Worker
     from driven.service.wiring import Recipe
     from driven.settings import WorkerSettings
     from driven.wire import AggregateState, Hello, Submission
@@ -58,7 +59,14 @@ FAILED_STARTS: Final = 5
 class WorkerLane:
     """Worker processes, as the bus sees them: the port `Lane`, and a beginning and an end."""
 
-    def __init__(self, settings: WorkerSettings, groups: Mapping[str, int], recipe: Recipe, log_id: str) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        groups: Mapping[str, int],
+        recipe: Recipe,
+        log_id: str,
+        make: MakeWorker = ProcessWorker,
+    ) -> None:
         """Nothing starts yet.
 
         Args:
@@ -66,13 +74,15 @@ class WorkerLane:
             groups: group name to its number of workers.
             recipe: how workers make the application; one that comes out different is refused.
             log_id: names the log that the commands belong to.
+            make: starts a worker of the kind that this lane has.
 
         """
         self._settings: Final = settings
         self._groups: Final = dict(groups)
         self._recipe: Final = recipe
         self._log_id: Final = log_id
-        self._workers: Final[dict[int, ProcessWorker]] = {}
+        self._make: Final = make
+        self._workers: Final[dict[int, Worker]] = {}
         self._links: Final[dict[int, Link]] = {}
         self._failed_starts: Final[Counter[str]] = Counter()
         """Of each group, in a row: workers that did not get ready."""
@@ -97,7 +107,8 @@ class WorkerLane:
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._started, self._closed = self._loop.create_future(), self._loop.create_future()
-        self._pool = WorkerPool(self._plan(), self, self._loop.call_soon_threadsafe)
+        plan = plan_of(self._settings, self._recipe, self._log_id, available_cpus().count)
+        self._pool = WorkerPool(self._make, plan, self, self._loop.call_soon_threadsafe)
         self._start_pool(self._pool)
         for group, number in self._groups.items():
             for _ in range(number):
@@ -173,7 +184,7 @@ class WorkerLane:
 
     # What the pool calls, on the bus thread.
 
-    def worker_started(self, worker: ProcessWorker) -> None:
+    def worker_started(self, worker: Worker) -> None:
         """There is a process; it will say HELLO, or die."""
         link = Link(worker.worker_id, worker.channel, worker.timeouts_s, self._listener, self._on_hello)
         self._workers[worker.worker_id], self._links[worker.worker_id] = worker, link
@@ -189,7 +200,7 @@ class WorkerLane:
         """There could be no process."""
         self._retry_start(group, str(error))
 
-    def worker_ended(self, worker: ProcessWorker, cause: Failure) -> None:
+    def worker_ended(self, worker: Worker, cause: Failure) -> None:
         """Tell what it had finished, then whose fault its end was; then have another."""
         link = self._links.pop(worker.worker_id)
         self._unrung.pop(worker.worker_id, None)
@@ -207,13 +218,13 @@ class WorkerLane:
             return
         if link.is_ready:
             whose = f"while it ran the command at position {blamed[0]}" if blamed else "with no command to blame"
-            logger.warning("Worker %d (process %d) is gone, %s: %s.", link.worker_id, worker.pid, whose, cause.message)
+            logger.warning("Worker %d (%s) is gone, %s: %s.", link.worker_id, worker.name, whose, cause.message)
             self._replace(link, worker.group)
         else:
             # What it says that it cannot do, the next one cannot either.
-            if link.unfit is not None and self._fail_to_start(_with_traceback(cause)):
+            if link.unfit is not None and self._fail_to_start(with_traceback(cause)):
                 return
-            self._retry_start(worker.group, _with_traceback(cause))
+            self._retry_start(worker.group, with_traceback(cause))
 
     def pool_broken(self, error: InfrastructureError) -> None:
         """No worker can be had any more."""
@@ -231,19 +242,6 @@ class WorkerLane:
         self._closed.set_result(None)
 
     # Starting.
-
-    def _plan(self) -> Plan:
-        settings = self._settings
-        return Plan(
-            reference=self._recipe.reference,
-            modules=self._recipe.modules,
-            log_id=self._log_id,
-            ring_bytes=settings.ring_bytes,
-            blas_threads=settings.blas_threads,
-            start_timeout_s=settings.start_timeout_s,
-            available_cpus=available_cpus().count,
-            group_cpus={name: group.cpus for name, group in settings.groups.items()},
-        )
 
     def _start_pool(self, pool: WorkerPool) -> None:
         try:
@@ -392,9 +390,3 @@ class WorkerLane:
         link = self._links[worker_id]
         is_shut = link.is_ready and not link.is_open
         return is_shut or not link.is_trusted or self._workers[worker_id].verdict is not None
-
-
-def _with_traceback(cause: Failure) -> str:
-    if not cause.traceback:
-        return cause.message
-    return f"{cause.message}\n\nwhat it said:\n{cause.traceback.rstrip()}"

@@ -8,7 +8,7 @@ orders and are told what happened.
 
     bus thread                            pool thread                         worker
     ----------                            -----------                         ------
-    start_worker(group)    --order-->     ProcessWorker(...)       ------->   is there
+    start_worker(group)    --order-->     make(...)                ------->   is there
                            <--started--
     condemn(worker, why)   --order-->     SIGTERM, grace, SIGKILL  ------->   dies
                                           looks at status words every TICK_S, while there is a timeout to watch
@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import logging
 import selectors
-import signal
 import threading
 import time
 from collections import deque
@@ -33,7 +32,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final, Protocol
 
 from driven.errors import DrivenError, RingBroken, WorkersUnavailable
-from driven.pool.process_worker import ProcessWorker, Verdict
+from driven.pool.worker import Verdict
 from driven.ring.status import WorkerState
 from driven.ring.waiting import Doorbell
 
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from driven.errors import InfrastructureError
-    from driven.pool.process_worker import Plan
+    from driven.pool.worker import MakeWorker, Plan, Worker
     from driven.wire import Failure
 
 logger = logging.getLogger("driven.pool")
@@ -61,13 +60,13 @@ STOPPED: Final = Verdict("its worker was stopped with the bus")
 class PoolClient(Protocol):
     """Who is told what happens to workers; called on the bus thread."""
 
-    def worker_started(self, worker: ProcessWorker) -> None:
+    def worker_started(self, worker: Worker) -> None:
         """There is a process, which is not ready yet; its channel is the client's from now on."""
 
     def start_failed(self, group: str, error: Exception) -> None:
         """There could be no process for this group."""
 
-    def worker_ended(self, worker: ProcessWorker, cause: Failure) -> None:
+    def worker_ended(self, worker: Worker, cause: Failure) -> None:
         """The process and its group are no more; the client is to close the channel."""
 
     def pool_broken(self, error: InfrastructureError) -> None:
@@ -80,8 +79,14 @@ class PoolClient(Protocol):
 class WorkerPool:
     """The workers of one lane, as processes; used on the bus thread. `start` begins it, `stop` and `join` end it."""
 
-    def __init__(self, plan: Plan, client: PoolClient, call_on_bus_thread: Callable[..., object]) -> None:
-        """`call_on_bus_thread(function, *arguments)` is safe from any thread; RuntimeError when its loop is closed."""
+    def __init__(
+        self, make: MakeWorker, plan: Plan, client: PoolClient, call_on_bus_thread: Callable[..., object]
+    ) -> None:
+        """Nothing starts yet; `make` is how a worker of this pool's kind starts.
+
+        `call_on_bus_thread(function, *arguments)` is safe from any thread; RuntimeError when its loop is closed.
+        """
+        self._make: Final = make
         self._plan: Final = plan
         self._client: Final = client
         self._call_on_bus_thread: Final = call_on_bus_thread
@@ -111,7 +116,7 @@ class WorkerPool:
         """Have a worker of this group, in `delay_s` seconds."""
         self._order(lambda: self._start_later(group, delay_s))
 
-    def condemn(self, worker: ProcessWorker, verdict: Verdict) -> None:
+    def condemn(self, worker: Worker, verdict: Verdict) -> None:
         """Kill a worker at once."""
         self._order(lambda: self._condemn(worker, verdict, grace_s=0.0))
 
@@ -166,7 +171,7 @@ class WorkerPool:
         self._last_look_s = now_s
         self._now_s += self._step_s
         ended = [key.data for key, _ in ready if key.data is not None]
-        return ended + [watch for watch in self._watches.values() if watch.has_died_unseen()]
+        return ended + [watch for watch in self._watches.values() if watch.has_ended_unseen()]
 
     def _is_anything_timed(self) -> bool:
         return bool(self._due or self._stop_at_s is not None or any(w.is_timed() for w in self._watches.values()))
@@ -182,15 +187,15 @@ class WorkerPool:
 
     def _start_worker(self, group: str) -> None:
         try:
-            worker = ProcessWorker(next(self._ids), group, self._plan)
+            worker = self._make(next(self._ids), group, self._plan)
         except (DrivenError, OSError) as error:
             logger.warning("A worker of group %s cannot be started: %s", group, error)
             self._tell(self._client.start_failed, group, error)
             return
-        logger.debug("Worker %d of group %s is process %d.", worker.worker_id, group, worker.pid)
+        logger.debug("Worker %d of group %s is %s.", worker.worker_id, group, worker.name)
         watch = self._watches[worker.worker_id] = _Watch(worker, self._plan.start_timeout_s)
-        if worker.pidfd >= 0:
-            self._selector.register(worker.pidfd, selectors.EVENT_READ, watch)
+        if worker.end_descriptor >= 0:
+            self._selector.register(worker.end_descriptor, selectors.EVENT_READ, watch)
         self._tell(self._client.worker_started, worker)
 
     def _look(self) -> None:
@@ -202,30 +207,33 @@ class WorkerPool:
             worker = watch.worker
             if worker.verdict is not None:
                 if self._now_s >= worker.kill_at_s:
-                    worker.signal_group(signal.SIGKILL)
+                    worker.kill()
             elif verdict := watch.look(self._step_s):
                 self._condemn(worker, verdict, GRACE_S)
 
-    def _condemn(self, worker: ProcessWorker, verdict: Verdict, grace_s: float) -> None:
+    def _condemn(self, worker: Worker, verdict: Verdict, grace_s: float) -> None:
         """Pass a verdict; the first one stands."""
         if worker.worker_id not in self._watches or worker.verdict is not None:
             return
         logger.log(
             logging.DEBUG if verdict is STOPPED else logging.WARNING,
-            "Worker %d (process %d) is ended: %s.",
+            "Worker %d (%s) is ended: %s.",
             worker.worker_id,
-            worker.pid,
+            worker.name,
             verdict.reason,
         )
         worker.verdict = verdict
         worker.kill_at_s = self._now_s + grace_s
-        worker.signal_group(signal.SIGTERM if grace_s else signal.SIGKILL)
+        if grace_s:
+            worker.terminate()
+        else:
+            worker.kill()
 
     def _bury(self, watch: _Watch) -> None:
         worker = watch.worker
         del self._watches[worker.worker_id]
-        if worker.pidfd >= 0:
-            self._selector.unregister(worker.pidfd)
+        if worker.end_descriptor >= 0:
+            self._selector.unregister(worker.end_descriptor)
         cause = worker.bury()
         if not self._tell(self._client.worker_ended, worker, cause):
             worker.channel.close()
@@ -250,7 +258,7 @@ class _Watch:
 
     __slots__ = ("_command", "_is_starting", "_seconds", "_start_timeout_s", "worker")
 
-    def __init__(self, worker: ProcessWorker, start_timeout_s: float) -> None:
+    def __init__(self, worker: Worker, start_timeout_s: float) -> None:
         self.worker = worker
         self._start_timeout_s = start_timeout_s
         self._is_starting = True
@@ -260,11 +268,11 @@ class _Watch:
     def is_timed(self) -> bool:
         """Whether time matters to it now."""
         worker = self.worker
-        return self._is_starting or bool(worker.timeouts_s) or worker.verdict is not None or worker.pidfd < 0
+        return self._is_starting or bool(worker.timeouts_s) or worker.verdict is not None or worker.end_descriptor < 0
 
-    def has_died_unseen(self) -> bool:
-        """Whether it has died where no descriptor tells."""
-        return self.worker.pidfd < 0 and self.worker.has_died()
+    def has_ended_unseen(self) -> bool:
+        """Whether it has ended where no descriptor tells."""
+        return self.worker.end_descriptor < 0 and self.worker.has_ended()
 
     def look(self, step_s: float) -> Verdict | None:
         """See what it does, `step_s` seconds after the last look; a verdict when it has done that for too long."""

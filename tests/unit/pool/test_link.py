@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from driven.domain.messages import Envelope
 from driven.errors import RingBroken
 from driven.pool.link import Link
-from driven.pool.process_worker import Verdict
+from driven.pool.worker import Verdict
 from driven.ring.channel import Channel
 from driven.wire import (
     AggregateState,

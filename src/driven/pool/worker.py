@@ -1,0 +1,127 @@
+"""A worker as its pool and its lane see it, of whatever kind: what both kinds have in common, and what they are told.
+
+::
+
+    WorkerPool --make--> Worker   ProcessWorker   a process, which can be killed
+                                  ThreadWorker    a thread of this process, which can only be asked to leave
+
+One worker is one incarnation: a replacement has another id. It belongs to the pool's thread, but for what the bus
+thread uses: `channel`, which that closes in the end, and `timeouts_s`, which that writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import msgspec
+
+if TYPE_CHECKING:
+    from driven.ring.channel import Channel
+    from driven.service.wiring import Recipe
+    from driven.settings import WorkerSettings
+    from driven.wire import Failure
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What all workers of one lane have in common."""
+
+    reference: str
+    """The application, as ``"package.module:attribute"``."""
+    modules: tuple[str, ...]
+    """What workers import beside it."""
+    log_id: str
+    ring_bytes: int
+    blas_threads: int
+    start_timeout_s: float
+    available_cpus: int
+    group_cpus: Mapping[str, tuple[int, ...]]
+    """CPUs of the groups that are pinned."""
+
+
+def plan_of(settings: WorkerSettings, recipe: Recipe, log_id: str, cpus: int) -> Plan:
+    """The plan for workers that make the application by `recipe`, on `cpus` CPUs."""
+    return Plan(
+        reference=recipe.reference,
+        modules=recipe.modules,
+        log_id=log_id,
+        ring_bytes=settings.ring_bytes,
+        blas_threads=settings.blas_threads,
+        start_timeout_s=settings.start_timeout_s,
+        available_cpus=cpus,
+        group_cpus={name: group.cpus for name, group in settings.groups.items()},
+    )
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Why the pool itself ends a worker, and whose fault that is: a (position, generation), or nobody's."""
+
+    reason: str
+    blamed: tuple[int, int] | None = None
+
+
+class Worker(Protocol):
+    """One worker, and all that the main process holds of it. Making one starts it; it says HELLO when ready."""
+
+    verdict: Verdict | None
+    """Why the pool ends it; None: it does not."""
+    kill_at_s: float
+    """When `kill` follows `terminate`, on the pool's clock; 0.0: no verdict."""
+
+    @property
+    def worker_id(self) -> int:
+        """This incarnation."""
+
+    @property
+    def group(self) -> str:
+        """Whose commands it takes."""
+
+    @property
+    def channel(self) -> Channel:
+        """The bus's end of the way to it."""
+
+    @property
+    def timeouts_s(self) -> dict[tuple[int, int], float]:
+        """Of what was sent to it and may take so long: (position, generation) to seconds."""
+
+    @property
+    def end_descriptor(self) -> int:
+        """Readable when it has ended; -1 where there is no such thing, and `has_ended` must be asked."""
+
+    @property
+    def pid(self) -> int:
+        """The process that it is, or is in."""
+
+    @property
+    def name(self) -> str:
+        """What it is for people who look for it on the machine: ``process 4711``."""
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether it has not come to its first look at the ring yet."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether something of it still runs although it was buried: a thread that could not be ended."""
+
+    def terminate(self) -> None:
+        """Tell it to end, however busy it is. Not to be called once it is buried; nor is `kill`."""
+
+    def kill(self) -> None:
+        """End it, whatever that takes; called again and again until it has ended."""
+
+    def has_ended(self) -> bool:
+        """Whether it has ended, asked without waiting."""
+
+    def bury(self) -> Failure:
+        """End what is left of it, give up all but the channel; return how it ended."""
+
+
+MakeWorker: TypeAlias = Callable[[int, str, Plan], Worker]
+"""Makes worker number so-and-so of a group.
+
+Raises:
+    WorkersUnavailable: this interpreter cannot start one.
+    SegmentUnavailable: there is no memory for its rings.
+    OSError: there are no processes or descriptors left.
+"""
