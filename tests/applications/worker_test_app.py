@@ -149,9 +149,9 @@ POINTS: dict[str, tuple[type, str, bool | None]] = {
 def _garble(command: Do) -> Done:
     """Write into the ring to the bus what no worker may write, beneath the channel."""
     frame = sys._getframe()  # noqa: SLF001 - the loop that called us is some frames away
-    while "submission" not in frame.f_locals or not hasattr(frame.f_locals["self"], "_channel"):
+    while not hasattr(frame.f_locals.get("loop"), "_channel"):
         frame = cast("FrameType", frame.f_back)
-    ring = frame.f_locals["self"]._channel._outgoing  # noqa: SLF001 - that is what makes it a misdeed
+    ring = frame.f_locals["loop"]._channel._outgoing  # noqa: SLF001 - that is what makes it a misdeed
     if command.argument == "cursor":
         ring._cursors[TAIL_WORD] += 3  # noqa: SLF001 - as above
         while True:
@@ -163,9 +163,9 @@ def _garble(command: Do) -> Done:
 def _garble_state(_: Do) -> NoReturn:
     """Overwrite the word that says what the worker does, and stay."""
     frame = sys._getframe()  # noqa: SLF001 - the loop that called us is some frames away
-    while "submission" not in frame.f_locals or not hasattr(frame.f_locals["self"], "_status"):
+    while not hasattr(frame.f_locals.get("loop"), "status"):
         frame = cast("FrameType", frame.f_back)
-    frame.f_locals["self"]._status.state = 99  # noqa: SLF001 - that is what makes it a misdeed
+    frame.f_locals["loop"].status.state = 99
     while True:
         time.sleep(1)
 

@@ -6,7 +6,8 @@
     |- lifeline    it dies with its bus, children included
     |- startup     from an empty process to a worker that is ready: channel, CPUs, application
     |- cores       which CPUs it runs on
-    `- loop        record by record: run commands, tell outcomes
+    |- loop        record by record: takes what comes, has one thing done at a time
+    `- commands    what is done with a command: run it, tell its outcome
 
 It imports domain, service, wire and ring, and the user's application; never the bus (W1).
 """

@@ -24,6 +24,7 @@ from driven.service.execution import Execution
 from driven.service.registry import build_registry, resolve_application
 from driven.service.wiring import wiring_of
 from driven.wire import Hello, RecordKind, Unfit, decode_assignment, encode
+from driven_worker.commands import CommandWork
 from driven_worker.cores import pin
 from driven_worker.loop import Loop
 
@@ -56,7 +57,7 @@ def ready_loop(assignment: Assignment, channel: Channel) -> Loop:
     for module in assignment.modules:  # first: the reference may name a function that copies what they complete
         importlib.import_module(module)
     registry = build_registry(resolve_application(assignment.reference))
-    loop = Loop(channel, Execution(registry, assignment.log_id))
+    loop = Loop(channel, CommandWork(Execution(registry, assignment.log_id)))
     # What is there now stays: no collection need look at it again, and none touches its pages.
     gc.collect()
     gc.freeze()

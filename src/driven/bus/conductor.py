@@ -36,7 +36,7 @@ from driven.bus.traffic import WorkerTraffic
 from driven.bus.working_state import WorkingState
 from driven.errors import AggregateExists, BusClosed, CommandFailed, CommandParked, DrivenError
 from driven.service.event_store import LoggedMessage, LoggedOutcome, MessageKind, Status
-from driven.service.execution import failure_of
+from driven.service.failures import failure_of
 from driven.service.handlers import OnExhausted
 from driven.wire import EncodedMessage, Failed, Failure, Outcome, Succeeded
 

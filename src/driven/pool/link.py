@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from driven.errors import RingBroken, SegmentUnavailable
 from driven.ring.layout import LARGEST_BODY_SHARE, RECORD_ALIGNMENT_BYTES, RECORD_HEADER_BYTES
-from driven.service.execution import failure_of
+from driven.service.failures import failure_of
 from driven.wire import (
     Completion,
     Failed,

@@ -36,7 +36,7 @@ from driven.pool.vitals import WORKER_DIED, vitals_of, with_traceback
 from driven.pool.worker import Verdict, plan_of
 from driven.pool.worker_pool import STOPPED, WorkerPool
 from driven.ring.waiting import LONGEST_SLEEP_S
-from driven.service.execution import failure_of
+from driven.service.failures import failure_of
 from driven.service.wiring import first_difference
 from driven.wire import Completion, Failed, Failure, Unfit
 

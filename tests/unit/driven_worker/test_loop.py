@@ -29,6 +29,7 @@ from driven.wire import (
     encode,
     encode_body,
 )
+from driven_worker.commands import CommandWork
 from driven_worker.loop import Loop
 from worker_test_app import Do, DoWithState, Tally, app
 
@@ -48,7 +49,7 @@ class Bus:
     def __init__(self, ring_bytes: int) -> None:
         self.channel = Channel.create(ring_bytes)
         self.worker_end = Channel.attach(self.channel.handoff().duplicated())
-        self.loop = Loop(self.worker_end, EXECUTION)
+        self.loop = Loop(self.worker_end, CommandWork(EXECUTION))
 
     def submit(self, command: Command, position: int) -> None:
         """Send a command."""

@@ -12,7 +12,8 @@ import pytest
 
 from driven import Aggregate, Application, Command, Event, MalformedMessage, ReentrantDispatch, UnitOfWork
 from driven.domain.messages import Envelope
-from driven.service.execution import LONGEST_MESSAGE, LONGEST_TRACEBACK, failure_of, refuse_reentry
+from driven.service.execution import refuse_reentry
+from driven.service.failures import LONGEST_MESSAGE, LONGEST_TRACEBACK, failure_of
 from driven.wire import Failed, Failure, Submission, Succeeded, decode_completion, encode
 
 Start = Callable[..., Any]

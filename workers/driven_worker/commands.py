@@ -1,0 +1,121 @@
+"""The work of a worker that serves an application: one command from its bytes to its outcome. Plugged into the loop.
+
+::
+
+    bytes --> decode --> begin --> execute --> tell --> end
+                           |          |          |        |
+                           |          `- ask ----|--------|-- READ_REQUEST, READ_REPLY
+    status words       position . . . . . . . . .|. . . . taken away
+                                                 outcome is published
+
+The position stands in the status words from before anything of the command happens until its outcome is
+published: exactly that command is blamed when the worker dies (W3). Nothing that a command or its handler does ends
+the loop, except the death of the process (W6).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from driven.errors import InfrastructureError, MalformedMessage, SegmentUnavailable
+from driven.ring.status import WorkerState
+from driven.service.failures import failure_of
+from driven.wire import (
+    Completion,
+    Failed,
+    Outcome,
+    ReadRequest,
+    RecordKind,
+    decode_failure,
+    decode_state,
+    decode_submission,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from driven.service.execution import Execution
+    from driven.wire import AggregateState, Failure, Submission
+    from driven_worker.loop import Loop
+
+# As plain integers: an enumeration's arithmetic costs more than the ring's.
+_READ_REFUSED: Final = int(RecordKind.READ_REFUSED)
+_READ_REQUEST: Final = int(RecordKind.READ_REQUEST)
+_COMPLETION: Final = int(RecordKind.COMPLETION)
+_UNREADABLE: Final = int(RecordKind.UNREADABLE)
+
+
+class CommandWork:
+    """Runs commands by `execution`; as long-lived as the worker."""
+
+    __slots__ = ("_execution",)
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+
+    def run(self, loop: Loop, body: bytes) -> None:
+        """Run one command, and tell its outcome."""
+        try:
+            submission = decode_submission(body)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is one command's (D10)
+            loop.tell(_UNREADABLE, encode(failure_of(error)))
+            return
+        position, generation = submission.envelope.position, submission.generation
+        loop.status.begin(position, generation, time.monotonic_ns())
+        began_ns = time.perf_counter_ns()
+        outcome = self._outcome(loop, submission)
+        elapsed_ns = time.perf_counter_ns() - began_ns
+        try:
+            loop.tell(_COMPLETION, encode(Completion(position, generation, elapsed_ns, outcome)))
+        except (SegmentUnavailable, MemoryError) as error:
+            loop.tell(_COMPLETION, encode(Completion(position, generation, elapsed_ns, Failed(failure_of(error)))))
+        loop.status.end()
+
+    def _outcome(self, loop: Loop, submission: Submission) -> Outcome:
+        def ask(name: str, aggregate_id: str) -> AggregateState:
+            return _ask(loop, ReadRequest(submission.envelope.position, submission.generation, name, aggregate_id))
+
+        try:
+            return self._execution.execute(submission, ask)
+        except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt, and a type number that is in no catalog (W6)
+            return Failed(failure_of(error))
+
+
+def _ask(loop: Loop, request: ReadRequest) -> AggregateState:
+    """The state of an aggregate that did not travel with its command; the bus has it.
+
+    Raises:
+        InfrastructureError: the bus could not send it.
+        MalformedMessage: what the bus sent is none.
+
+    """
+    loop.forget_answer()
+    loop.tell(_READ_REQUEST, encode(request))
+    loop.status.state = WorkerState.WAITING
+    try:
+        while True:
+            state = _answered(loop, request)
+            if state is not None:
+                return state
+            loop.wait()
+    finally:
+        loop.status.state = WorkerState.RUNNING
+
+
+def _answered(loop: Loop, request: ReadRequest) -> AggregateState | None:
+    """What came for `request`, None when nothing did yet. An answer to another, given up, is no answer."""
+    answer = loop.take_answer()
+    if answer is None:
+        return None
+    kind, body = answer
+    try:
+        if kind == _READ_REFUSED:
+            raise _refusal(request, decode_failure(body))
+        state = decode_state(body)
+    except (TypeError, ValueError) as error:
+        raise MalformedMessage(f"the answer to a read of {request.name} {request.id!r}", str(error)) from error
+    return state if (state.name, state.id) == (request.name, request.id) else None
+
+
+def _refusal(request: ReadRequest, failure: Failure) -> InfrastructureError:
+    return InfrastructureError(f"{request.name} {request.id!r} could not be sent to this worker: {failure.message}")
