@@ -24,7 +24,7 @@ from census.progress import NoView, view_for, watching
 from census.report import Run, comparison, ranking, summary
 from census.table import FileTable
 from census.tree import standard_library
-from driven import CommandFailed, DrivenError, Settings, WorkerSettings, open_bus, run
+from driven import BusSettings, CommandFailed, DrivenError, Settings, WorkerSettings, open_bus, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 SURVEY_ID = "demo"
 """The same in every run: two runs of one tree are to leave the same log, to the byte."""
 
-FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+FAILED, REFUSED = 1, 2
 _REFUSALS = {f"{kind.__module__}.{kind.__qualname__}" for kind in errors.SurveyRefused.__subclasses__()}
 
 
@@ -47,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return run(_as_json(options) if options.json else _as_report(options))
-    except KeyboardInterrupt:
+    except SystemExit:  # told to end by a signal
         _complain("interrupted")
-        return INTERRUPTED
+        raise
     except CommandFailed as error:
         is_refused = error.error_type in _REFUSALS
         _complain(f"error: {error.error_message if is_refused else error}")
@@ -101,7 +101,9 @@ async def run_census(application: Application, root: str, workers: int | Literal
 
     """
     started_s = time.perf_counter()
-    async with open_bus(application, Settings(workers=WorkerSettings(count=workers))) as bus:
+    # Nothing is to be drained: whoever interrupts the run does not want the rest of it.
+    settings = Settings(bus=BusSettings(drain_timeout_s=0.0), workers=WorkerSettings(count=workers))
+    async with open_bus(application, settings) as bus:
         rows = bus.resolve(FileTable).survey(SURVEY_ID)
         async with watching(bus, rows, view):
             receipt = await bus.submit(StartSurvey(SURVEY_ID, root))

@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from driven.bootstrap import open_bus, open_bus_sync, run
+    from driven.bootstrap import open_bus, open_bus_sync
     from driven.bus.lane import Lane, LaneListener, Vitals
     from driven.bus.message_bus import MessageBus
     from driven.bus.middleware import Middleware
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         WrongReturn,
     )
     from driven.placement import Placement
+    from driven.program import run
     from driven.service.application import Application
     from driven.service.context import Context
     from driven.service.event_store import EventStore, log_digest
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    "driven.bootstrap": ("open_bus", "open_bus_sync", "run"),
+    "driven.bootstrap": ("open_bus", "open_bus_sync"),
     "driven.bus.lane": ("Lane", "LaneListener", "Vitals"),
     "driven.bus.message_bus": ("MessageBus",),
     "driven.bus.middleware": ("Middleware",),
@@ -101,6 +102,7 @@ _HOME = {
         "WrongReturn",
     ),
     "driven.placement": ("Placement",),
+    "driven.program": ("run",),
     "driven.service.application": ("Application",),
     "driven.service.context": ("Context",),
     "driven.service.event_store": ("EventStore", "log_digest"),

@@ -16,7 +16,7 @@ import logging
 import sys
 import time
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from driven.adapters.stores.memory import MemoryStore
 from driven.bus.committer import DirectCommitter, ThreadCommitter
@@ -31,6 +31,7 @@ from driven.configuration import load_settings, validate
 from driven.errors import BusClosed, RegistrationError, SettingsError
 from driven.placement import Placement
 from driven.pool.cpus import available_cpus
+from driven.program import ending_of_program, new_event_loop
 from driven.service.execution import Execution
 from driven.service.graph import message_graph
 from driven.service.registry import Registry, application_reference, build_registry, resolve_application
@@ -38,7 +39,7 @@ from driven.service.wiring import recipe_of
 from driven.settings import DEFAULT_GROUP, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
     from driven.bus.committer import Committer
     from driven.bus.middleware import Middleware
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
     from driven.service.event_store import EventStore
 
 logger = logging.getLogger("driven")
-
-T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -103,21 +102,6 @@ def open_bus_sync(
                 raise
         else:
             loop.call(opened.__aexit__(None, None, None)).result()
-
-
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a program's main coroutine to its end, as `asyncio.run`, on uvloop where there is uvloop."""
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(main)
-
-
-def new_event_loop() -> asyncio.AbstractEventLoop:
-    """A uvloop event loop where there is uvloop, else asyncio's own."""
-    try:
-        import uvloop  # noqa: PLC0415 - there is none on some platforms
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
 
 
 def worker_groups(settings: Settings) -> dict[str, int]:
@@ -204,23 +188,35 @@ class _Assembly:
             settings=self.settings.bus,
             inline_because=self.inline_because,
         )
-        drain_timeout_s = 0.0
-        try:
-            if lane is not None:
-                await lane.start(conductor.traffic)
-            yield bus
-            drain_timeout_s = self.settings.bus.drain_timeout_s
-        finally:
+        ending = ending_of_program()
+        drain_timeout_s = self.settings.bus.drain_timeout_s
+        with ending.watching(bus, drain_timeout_s):
+            is_left_well = False
             try:
-                await bus.drain(drain_timeout_s)
+                if lane is not None:
+                    await lane.start(conductor.traffic)
+                yield bus
+                is_left_well = True
             finally:
-                conductor.close(BusClosed())
-                try:
-                    if lane is not None:
-                        await lane.stop(self.settings.workers.stop_timeout_s)
-                finally:
-                    committer.close()
-                    await bus.see_off()
+                left_s = ending.left_s(bus, otherwise_s=drain_timeout_s if is_left_well else 0.0)
+                await self._close(bus, conductor, lane, committer, left_s)
+
+    async def _close(
+        self, bus: MessageBus, conductor: Conductor, lane: WorkerLane | None, committer: Committer, left_s: float
+    ) -> None:
+        """Drain and end the workers, both together in `left_s` seconds; then let the store finish."""
+        now_s = asyncio.get_running_loop().time
+        deadline_s = now_s() + left_s
+        try:
+            await bus.drain(left_s)
+        finally:
+            conductor.close(BusClosed())
+            try:
+                if lane is not None:
+                    await lane.stop(min(self.settings.workers.stop_timeout_s, max(0.0, deadline_s - now_s())))
+            finally:
+                committer.close()
+                await bus.see_off()
 
     def _check_memory(self) -> None:
         """Do without workers where no memory can be had that they would share (W8)."""

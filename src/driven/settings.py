@@ -87,8 +87,8 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Most messages that one root command may cause, directly and indirectly; beyond, parked (F5)."""
 
     drain_timeout_s: Seconds = 10.0
-    """How long closing the bus waits for accepted commands to retire, in seconds (X4). What is left then is
-    given up, and its receipts raise `BusClosed`: the memory store of this version keeps nothing."""
+    """How long closing the bus may take, in seconds (X4): accepted commands retire, then workers leave. What is left
+    then is given up, and its receipts raise `BusClosed`: the memory store of this version keeps nothing."""
 
     retries: NotNegative = 2
     """How many more times an internal command that fails is tried, at the head, before it is parked (F2)."""
@@ -134,7 +134,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a worker may take from its start until it is ready, imports included, in seconds."""
 
     stop_timeout_s: Seconds = 5.0
-    """How long a worker that is told to stop has before it is killed, in seconds."""
+    """How long a worker that is told to stop has before it is killed, in seconds; never longer than is left of
+    `[bus] drain_timeout_s`."""
 
     blas_threads: AtLeastOne = 1
     """How many threads numeric libraries (OpenMP, OpenBLAS, MKL, NumExpr, vecLib) may start in each worker (W10)."""

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from driven import Settings, WorkerSettings, open_bus
-from driven.bootstrap import new_event_loop
+from driven.program import new_event_loop
 from ordering import app
 from ordering_draws import drawn_commands, ticking_clock
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from driven import GroupSettings, WorkerSettings
-from driven.bootstrap import new_event_loop
+from driven.program import new_event_loop
 from driven.wire import AggregateState, Failed, Succeeded, encode_body
 from watched_lane import PATIENCE_S, WatchedLane, watched_lane
 from worker_test_app import Do, DoWithState, Tally, app

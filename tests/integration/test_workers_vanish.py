@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from driven import WorkerSettings
-from driven.bootstrap import new_event_loop
 from driven.pool.worker_lane import WorkerLane
+from driven.program import new_event_loop
 from driven.wire import Failed
 from watched_lane import PATIENCE_S, RECIPE, WatchedLane, watched_lane
 from worker_test_app import Do

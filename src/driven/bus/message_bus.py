@@ -166,6 +166,11 @@ class MessageBus:
                 logger.warning("Closing gives up after %.1f s with %d messages unretired.", timeout_s, left)
         return self._conductor.is_settled
 
+    def give_up(self) -> None:
+        """Let go of whatever has not settled: its receipts raise, and a `drain` that waits returns."""
+        self._conductor.close(BusClosed())
+        self._open_up()
+
     async def see_off(self) -> None:
         """Let no one in from other event loops any more, and serve to the end who is in: they are told of the close."""
         with self._visits_lock:

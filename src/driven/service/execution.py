@@ -41,9 +41,15 @@ _running = threading.local()
 
 def refuse_reentry() -> None:
     """Raise `ReentrantDispatch` when called from inside a handler or reaction (O7)."""
-    name = getattr(_running, "name", None)
+    name = running_handler()
     if name is not None:
         raise ReentrantDispatch(name)
+
+
+def running_handler() -> str | None:
+    """The name of the handler or reaction that runs on this thread; None when none does."""
+    name: str | None = getattr(_running, "name", None)
+    return name
 
 
 class Execution:
