@@ -30,9 +30,9 @@ from driven.bus.journal import Journal, Page
 from driven.bus.reactions import react
 from driven.bus.receipts import Receipt, Settlement
 from driven.bus.recorded import receipt_from_log, refuse_other_command
-from driven.bus.scheduler import CREDIT_NS
 from driven.bus.sequencer import Entry, Root, Sequencer
 from driven.bus.traffic import WorkerTraffic
+from driven.bus.worker_group import CREDIT_NS
 from driven.bus.working_state import WorkingState
 from driven.errors import AggregateExists, BusClosed, CommandFailed, CommandParked, DrivenError
 from driven.service.event_store import LoggedMessage, LoggedOutcome, MessageKind, Status

@@ -52,7 +52,9 @@ class Entry:
         "generation",
         "handler",
         "is_on_lane",
+        "load_ns",
         "park_reason",
+        "position",
         "root",
         "type_id",
         "was_head_when_sent",
@@ -61,6 +63,8 @@ class Entry:
     def __init__(self, envelope: Envelope, type_id: int, body: bytes, root: Root, cause: Entry | None) -> None:
         """`cause` is kept for the chain of causes; it is None for a root."""
         self.envelope: Final = envelope
+        self.position: Final = envelope.position
+        """Its place in the total order."""
         self.type_id: Final = type_id
         self.body: Final = body
         self.root: Final = root
@@ -78,11 +82,13 @@ class Entry:
         self.awaits_head = False
         """Whether it is sent again only when it is at the head."""
         self.was_head_when_sent = False
+        self.load_ns = 0.0
+        """The scheduler's: what it is expected to take."""
 
     @property
-    def position(self) -> int:
-        """Its place in the total order."""
-        return self.envelope.position
+    def key(self) -> str | None:
+        """What commands of the same key value wait for each other by."""
+        return self.envelope.key
 
 
 class Sequencer:

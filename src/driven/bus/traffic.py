@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from driven.bus.reorder_buffer import ReorderBuffer
-from driven.bus.scheduler import Candidate, Scheduler
+from driven.bus.scheduler import Scheduler
 from driven.placement import Placement
 from driven.wire import Completion, Failed, Failure, ReadRequest, Submission
 
@@ -58,53 +58,64 @@ class WorkerTraffic:
         self._groups: Final = frozenset(groups) if lane is not None else frozenset[str]()
         self._turn_now: Final = turn_now
         self._break_off: Final = break_off
-        self.scheduler: Final = Scheduler()
+        self.scheduler: Final[Scheduler[Entry]] = Scheduler()
         self.reorder_buffer: Final = ReorderBuffer()
+        for type_id, route in routes.items():
+            self.scheduler.declare(type_id, route.group, is_sticky=route.sticky)
+        served = {type_id: route.placement for type_id, route in routes.items() if route.group in self._groups}
+        self._always: Final = frozenset(one for one, placement in served.items() if placement is Placement.WORKER)
+        """Types that run on workers."""
+        self._perhaps: Final = frozenset(one for one, placement in served.items() if placement is Placement.AUTO)
+        """Types that run on workers when that pays off."""
+        self._with_states: Final = frozenset(one for one in routes if registry.handlers[one].options.loads)
+        """Types with which aggregates travel."""
 
     def goes_to_workers(self, type_id: int) -> bool:
         """Whether a command of this type, admitted now, is to run on a worker."""
-        route = self._routes[type_id]
-        if route.placement is Placement.INLINE or route.group not in self._groups:
-            return False
-        return route.placement is Placement.WORKER or self.scheduler.pays_off(type_id)
+        return type_id in self._always or (type_id in self._perhaps and self.scheduler.pays_off(type_id))
 
     def enqueue(self, entry: Entry) -> None:
         """A command may start, for the first time or again."""
-        route = self._routes[entry.type_id]
-        key = entry.envelope.key if route.sticky else None
-        self.scheduler.enqueue(Candidate(entry.envelope.position, entry.type_id, route.group, key))
+        self.scheduler.enqueue(entry)
 
     def dispatch(self) -> None:
         """Send out what workers have credit for."""
         if self._lane is None:
             return
         head = self._sequencer.head
-        for candidate, worker_id in self.scheduler.assign():
-            entry = self._sequencer.find(candidate.position)
-            if entry is None:  # parked while it waited
-                self.scheduler.forget(candidate, worker_id)
+        if head is not None:
+            self._dispatch(self._lane.send, head)
+        self._lane.ring()
+
+    def _dispatch(self, send: Callable[[int, Submission, float | None], bool], head: Entry) -> None:
+        routes, scheduler, dispatched = self._routes, self.scheduler, self._hooks.dispatched
+        expect, submission = self.reorder_buffer.expect, self.submission
+        for entry, worker_id in scheduler.assign():
+            position = entry.position
+            if position < head.position:  # retired while it waited, as it was parked
+                scheduler.forget(entry, worker_id)
                 continue
             entry.generation += 1
-            if not self._lane.send(worker_id, self.submission(entry), self._routes[candidate.type_id].timeout_s):
-                self.scheduler.refuse(candidate, worker_id)
+            if not send(worker_id, submission(entry), routes[entry.type_id].timeout_s):
+                scheduler.refuse(entry, worker_id)
                 continue
             entry.was_head_when_sent = entry is head
-            self.reorder_buffer.expect(candidate.position, entry.generation)
-            if self._hooks.dispatched is not None:
-                self._hooks.dispatched(self._registry.name_of(entry.type_id), entry.envelope, worker_id)
-        self._lane.ring()
+            expect(position, entry.generation)
+            if dispatched is not None:
+                dispatched(self._registry.name_of(entry.type_id), entry.envelope, worker_id)
 
     def submission(self, entry: Entry) -> Submission:
         """A command as it is handed to whoever runs it, with the aggregates that travel along, as of now."""
-        states: tuple[AggregateState, ...] = ()
-        handler = entry.handler
-        if handler is not None and handler.options.loads:
-            command = self._registry.catalog.decode(entry.type_id, entry.body)
-            states = tuple(
-                self._state.load(self._registry.aggregate_name(aggregate), getattr(command, field))
-                for aggregate, field in handler.options.loads.items()
-            )
+        states = self._states_for(entry) if entry.type_id in self._with_states else ()
         return Submission(entry.envelope, entry.generation, entry.attempt, entry.type_id, entry.body, states)
+
+    def _states_for(self, entry: Entry) -> tuple[AggregateState, ...]:
+        command = self._registry.catalog.decode(entry.type_id, entry.body)
+        loads = self._registry.handlers[entry.type_id].options.loads
+        return tuple(
+            self._state.load(self._registry.aggregate_name(aggregate), getattr(command, field))
+            for aggregate, field in loads.items()
+        )
 
     # What a lane tells.
 
@@ -131,21 +142,20 @@ class WorkerTraffic:
 
     def worker_gone(self, worker_id: int, blamed: tuple[int, int] | None, cause: Failure) -> None:
         """Blame exactly the command that was running (W3); what merely waited goes elsewhere."""
-        for candidate in self.scheduler.remove_worker(worker_id):
-            entry = self._sequencer.find(candidate.position)
-            if entry is None:
+        for entry in self.scheduler.remove_worker(worker_id):
+            if self._sequencer.find(entry.position) is None:
                 continue
-            if blamed == (candidate.position, entry.generation):
+            if blamed == (entry.position, entry.generation):
                 if entry.footprint is not None and not entry.was_head_when_sent:
                     # It may have died of state that it would not see in order: only at the head is that its own fault.
-                    self.reorder_buffer.forget(candidate.position)
+                    self.reorder_buffer.forget(entry.position)
                     entry.awaits_head = True
                     continue
                 entry.deaths += 1
                 if entry.deaths >= self._routes[entry.type_id].max_attempts:
-                    self.reorder_buffer.accept(candidate.position, entry.generation, Failed(cause))
+                    self.reorder_buffer.accept(entry.position, entry.generation, Failed(cause))
                     continue
-            self.scheduler.enqueue(candidate)
+            self.scheduler.enqueue(entry)
         if self._hooks.worker_gone is not None:
             self._hooks.worker_gone(worker_id, cause.message)
 

@@ -6,13 +6,16 @@ knows where every candidate is, and what the laws allow to happen to it next.
 
 from __future__ import annotations
 
+import sys
+from itertools import product
 from typing import TYPE_CHECKING
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from driven.bus.scheduler import CREDIT_NS, STICKY_KEYS, Candidate, Scheduler
+from driven.bus.scheduler import Scheduler
+from driven.bus.worker_group import CREDIT_NS, PATIENCE_NS, STICKY_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +24,45 @@ SHORT, LONG, UNKNOWN = 0, 1, 2
 COST_NS = {SHORT: 50_000, LONG: 200_000_000}
 GROUPS = ("default", "pricing")
 KEYS = ("a", "b", "c")
+STICKY = 10
+"""Added to a type: the same, with commands that stick to a worker by their key."""
+OF_GROUP = {"default": 0, "pricing": 100}
+"""Added to a type: the same, in this group."""
+
+
+class Asked:
+    """A command that may start; a `Candidate`."""
+
+    def __init__(self, position: int, type_id: int, key: str | None) -> None:
+        self.position = position
+        self.type_id = type_id
+        self.key = key
+        self.load_ns = 0.0
+
+    @property
+    def group(self) -> str:
+        return "pricing" if self.type_id >= OF_GROUP["pricing"] else "default"
+
+    @property
+    def sticky_key(self) -> str | None:
+        return self.key if self.type_id % 100 >= STICKY else None
+
+    @property
+    def cost_ns(self) -> int:
+        """What it takes, and is known to take; a credit where nothing is known."""
+        return COST_NS.get(self.type_id % 10, CREDIT_NS)
+
+
+def new_scheduler(costs_ns: dict[int, int]) -> Scheduler[Asked]:
+    """All types there are, and what commands of each are known to cost."""
+    scheduler: Scheduler[Asked] = Scheduler()
+    for cost, (group, of_group) in product((SHORT, LONG, UNKNOWN), OF_GROUP.items()):
+        for sticky in (0, STICKY):
+            type_id = cost + sticky + of_group
+            scheduler.declare(type_id, group, is_sticky=bool(sticky))
+            if cost in costs_ns:
+                scheduler.observe(type_id, costs_ns[cost])
+    return scheduler
 
 
 class Pool(RuleBasedStateMachine):
@@ -28,10 +70,10 @@ class Pool(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.scheduler = Scheduler()
+        self.scheduler = new_scheduler(COST_NS)
         self.last_position = 0
         self.last_worker = 0
-        self.candidates: dict[int, Candidate] = {}
+        self.candidates: dict[int, Asked] = {}
         """Every candidate ever made."""
         self.waiting: set[int] = set()
         self.held: dict[int, list[int]] = {}
@@ -40,13 +82,7 @@ class Pool(RuleBasedStateMachine):
         self.full: set[int] = set()
         """Workers that refused a candidate and have not finished one since."""
         self.home: dict[tuple[str, str], int] = {}
-        """The first living worker that was given a key."""
-
-    @initialize()
-    def learn(self) -> None:
-        """D6: credit needs estimates; the third type stays unknown."""
-        for type_id, cost_ns in COST_NS.items():
-            self.scheduler.observe(type_id, cost_ns)
+        """The worker that was given a key last, as long as it lives."""
 
     @rule(group=st.sampled_from(GROUPS))
     def add_worker(self, group: str) -> None:
@@ -79,9 +115,10 @@ class Pool(RuleBasedStateMachine):
     )
     def enqueue(self, type_ids: list[int], group: str, sticky_key: str | None) -> None:
         """Commands that may start."""
-        for type_id in type_ids:
+        for cost in type_ids:
             self.last_position += 1
-            candidate = self.candidates[self.last_position] = Candidate(self.last_position, type_id, group, sticky_key)
+            type_id = cost + OF_GROUP[group] + (STICKY if sticky_key else 0)
+            candidate = self.candidates[self.last_position] = Asked(self.last_position, type_id, sticky_key)
             self.scheduler.enqueue(candidate)
             self.waiting.add(candidate.position)
 
@@ -102,16 +139,27 @@ class Pool(RuleBasedStateMachine):
         for worker_id in set(self.held) - refused:
             assert not (self.has_credit(worker_id) and list(self.open_to(worker_id))), "idle beside work (D3, D5)"
 
-    def check_may_be_given(self, candidate: Candidate, worker_id: int) -> None:
+    def check_may_be_given(self, candidate: Asked, worker_id: int) -> None:
         """D6, W4: it waits, it fits, and it is the oldest of what this worker may take."""
         assert candidate.position in self.waiting
         assert self.group_of[worker_id] == candidate.group
         assert self.has_credit(worker_id)
         if candidate.sticky_key is not None:
-            assert self.home.setdefault((candidate.group, candidate.sticky_key), worker_id) == worker_id, (
-                "left its worker"
-            )
+            key = (candidate.group, candidate.sticky_key)
+            if self.home.setdefault(key, worker_id) != worker_id:
+                self.check_may_move(key, worker_id)
+                self.home[key] = worker_id
         assert candidate.position == min(self.open_to(worker_id))
+
+    def check_may_move(self, key: tuple[str, str], worker_id: int) -> None:
+        """A key leaves a worker that has too much to do, holds nothing of it, and goes to one that has nothing."""
+        home = self.home[key]
+        waiting = [self.candidates[one] for one in self.waiting]
+        before_it = [one for one in waiting if self.home.get((one.group, one.sticky_key or "")) == home]
+        load_ns = sum(self.candidates[one].cost_ns for one in self.held[home]) + sum(one.cost_ns for one in before_it)
+        assert load_ns > PATIENCE_NS, "left its worker"
+        assert not any(self.candidates[one].sticky_key == key[1] for one in self.held[home]), "is in two places"
+        assert not self.held[worker_id], "came to one that has other work"
 
     @precondition(lambda self: any(self.held.values()))
     @rule(data=st.data())
@@ -119,8 +167,7 @@ class Pool(RuleBasedStateMachine):
         """The oldest that a worker holds is done."""
         worker_id = data.draw(st.sampled_from([one for one, held in sorted(self.held.items()) if held]))
         position = self.held[worker_id].pop(0)
-        type_id = self.candidates[position].type_id
-        self.scheduler.complete(worker_id, position, COST_NS.get(type_id, CREDIT_NS))
+        self.scheduler.complete(worker_id, position, self.candidates[position].cost_ns)
         self.full.discard(worker_id)
 
     @invariant()
@@ -131,7 +178,7 @@ class Pool(RuleBasedStateMachine):
     def has_credit(self, worker_id: int) -> bool:
         """Nothing in hand; or room, and less than a credit of estimated time in hand."""
         held = self.held[worker_id]
-        costs_ns = (COST_NS.get(self.candidates[position].type_id, CREDIT_NS) for position in held)
+        costs_ns = (self.candidates[position].cost_ns for position in held)
         return not held or (worker_id not in self.full and sum(costs_ns) < CREDIT_NS)
 
     def open_to(self, worker_id: int) -> Iterable[int]:
@@ -148,25 +195,23 @@ Pool.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestPool = Pool.TestCase
 
 
-def scheduler_with(workers: int, costs_ns: dict[int, int]) -> Scheduler:
+def scheduler_with(workers: int, costs_ns: dict[int, int]) -> Scheduler[Asked]:
     """Workers 1, 2, … of the default group, and what commands of each type are known to cost."""
-    scheduler = Scheduler()
-    for worker_id in range(1, workers + 1):
+    scheduler = new_scheduler(costs_ns)
+    for worker_id in range(workers, 0, -1):  # who came last is asked first
         scheduler.add_worker(worker_id, "default")
-    for type_id, cost_ns in costs_ns.items():
-        scheduler.observe(type_id, cost_ns)
     return scheduler
 
 
 def enqueue(
-    scheduler: Scheduler, positions: Iterable[int], type_id: int = SHORT, sticky_key: str | None = None
+    scheduler: Scheduler[Asked], positions: Iterable[int], type_id: int = SHORT, sticky_key: str | None = None
 ) -> None:
     """Candidates of one type, in the order given."""
     for position in positions:
-        scheduler.enqueue(Candidate(position, type_id, "default", sticky_key))
+        scheduler.enqueue(Asked(position, type_id + (STICKY if sticky_key else 0), sticky_key))
 
 
-def assigned(scheduler: Scheduler) -> dict[int, list[int]]:
+def assigned(scheduler: Scheduler[Asked]) -> dict[int, list[int]]:
     """What each worker is given now."""
     given: dict[int, list[int]] = {}
     for candidate, worker_id in scheduler.assign():
@@ -267,7 +312,7 @@ def test_a_key_sticks_to_one_worker_also_when_its_jobs_came_before_the_workers()
             for position in positions:
                 scheduler.complete(worker_id, position, CREDIT_NS)
 
-    assert ran == {1: [1, 2, 3], 2: [4, 5]}
+    assert sorted(ran.values()) == [[1, 2, 3], [4, 5]]
 
 
 def test_a_new_key_goes_to_a_worker_with_credit_though_another_holds_less() -> None:
@@ -335,3 +380,67 @@ def test_workers_that_are_unknown_or_gone_do_no_harm() -> None:
 
     assert scheduler.remove_worker(1) == []
     assert scheduler.waiting == 0
+
+
+def test_a_key_moves_with_all_that_waits_when_its_worker_has_too_much_to_do() -> None:
+    """Sticky: waiting behind 200 ms of other work costs more than a warm cache is worth; order is not touched."""
+    scheduler = scheduler_with(2, COST_NS)
+    enqueue(scheduler, [1], sticky_key="a")
+    assert assigned(scheduler) == {1: [1]}
+    enqueue(scheduler, [2], LONG, sticky_key="b")
+    enqueue(scheduler, [3], LONG)
+    scheduler.complete(1, 1, COST_NS[SHORT])
+    assert assigned(scheduler) == {1: [2], 2: [3]}
+    enqueue(scheduler, [4, 5], sticky_key="a")
+    assert assigned(scheduler) == {}, "nobody else has nothing to do"
+
+    scheduler.complete(2, 3, COST_NS[LONG])
+
+    assert assigned(scheduler) == {2: [4, 5]}
+    enqueue(scheduler, [6], sticky_key="a")
+    assert assigned(scheduler) == {2: [6]}, "it has moved for good"
+
+
+def test_a_key_does_not_move_while_its_worker_holds_a_command_of_it() -> None:
+    """Sticky: what has not begun of one key is never at two workers."""
+    scheduler = scheduler_with(2, COST_NS)
+    enqueue(scheduler, [1, 2, 3], LONG, sticky_key="a")
+
+    assert assigned(scheduler) == {1: [1]}
+    assert assigned(scheduler) == {}
+    scheduler.complete(1, 1, COST_NS[LONG])
+    assert assigned(scheduler) == {1: [2]}
+
+
+def test_a_key_whose_worker_is_busy_for_a_short_time_waits_for_it() -> None:
+    """Sticky: a few milliseconds are no reason to leave a warm cache."""
+    scheduler = scheduler_with(2, {SHORT: PATIENCE_NS // 4})
+    enqueue(scheduler, [1], sticky_key="a")
+    assigned(scheduler)
+    scheduler.complete(1, 1, PATIENCE_NS // 4)
+    enqueue(scheduler, [2], sticky_key="b")
+    enqueue(scheduler, [3], sticky_key="a")
+
+    assert assigned(scheduler) == {1: [2]}
+
+
+def calls_of_one_round_trip(workers: int) -> int:
+    """How many functions run while one command is given out and finished, with every worker idle."""
+    scheduler = scheduler_with(workers, COST_NS)
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    enqueue(scheduler, [1])
+    for candidate, worker_id in scheduler.assign():
+        scheduler.complete(worker_id, candidate.position, COST_NS[SHORT])
+    sys.setprofile(None)
+    return calls
+
+
+def test_a_decision_costs_the_same_for_192_workers() -> None:
+    """What a command costs on the bus thread does not grow with the machine: nobody is searched for."""
+    assert calls_of_one_round_trip(192) == calls_of_one_round_trip(2)
