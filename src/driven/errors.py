@@ -32,7 +32,7 @@ Errors hold the values they speak of as attributes and render them; nothing here
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,16 @@ if TYPE_CHECKING:
 
 class DrivenError(Exception):
     """The root of every error that Driven raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied and pickled as it is: its text is not what its constructor takes."""
+        return _remade, (type(self), self.args, self.__dict__)
+
+
+def _remade(kind: type[DrivenError], args: tuple[object, ...], values: dict[str, object]) -> DrivenError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(values)
+    return error
 
 
 def _listed(heading: str, faults: Sequence[str]) -> str:

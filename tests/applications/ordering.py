@@ -22,7 +22,7 @@ class Plan(msgspec.Struct, frozen=True):
     """What one command does."""
 
     kind: str = "stateless"
-    """``stateless``, ``keyed`` or ``unkeyed``."""
+    """``stateless``, ``keyed``, ``unkeyed``, or ``forgiving``: keyed, and a failure of it becomes an event."""
     key: str = "a"
     touches: tuple[str, ...] = ()
     """Accounts that it changes, beside its own."""
@@ -52,6 +52,22 @@ class Audit(Command):
     """Stateful, without a key: conflicts with all that is stateful."""
 
     plan: Plan
+
+
+class Try(Command):
+    """Stateful, ordered by key; a failure of it is an event."""
+
+    key: str
+    plan: Plan
+
+
+class GaveUp(Event):
+    """What a failed `Try` becomes; the children of its plan follow all the same."""
+
+    key: str
+    plan: Plan
+    error_type: str
+    reason: str
 
 
 class Happened(Event):
@@ -110,6 +126,12 @@ def audit(command: Audit, context: Context, uow: UnitOfWork) -> Happened:
     return change(command.plan, command.plan.touches, context, uow, "audit")
 
 
+@app.handles(Try, key="key", placement=Placement.WORKER, emits=(Noted,), on_failure=GaveUp, retries=1)
+def attempt(command: Try, context: Context, uow: UnitOfWork) -> Happened:
+    """Change the account of the key, and others, all of which are asked for."""
+    return change(command.plan, (command.key, *command.plan.touches), context, uow, "attempt")
+
+
 def change(plan: Plan, accounts: tuple[str, ...], context: Context, uow: UnitOfWork, by: str) -> Happened:
     """Mix the amount into each account; the balance decides which account is looked at in between."""
     act(plan, context)
@@ -152,9 +174,15 @@ def check(plan: Plan, context: Context, result: int) -> None:
 
 
 @app.reacts_to(Happened)
-def follow(event: Happened) -> list[Compute | Deposit | Audit]:
+def follow(event: Happened) -> list[Compute | Deposit | Audit | Try]:
     """Every child of the plan, in order."""
     return [command_of(plan) for plan in event.children]
+
+
+@app.reacts_to(GaveUp)
+def go_on(event: GaveUp) -> list[Compute | Deposit | Audit | Try]:
+    """Every child of the plan that failed, in order."""
+    return [command_of(plan) for plan in event.plan.children]
 
 
 @app.reacts_to(Noted)
@@ -163,8 +191,10 @@ def round_numbers(event: Noted) -> Compute | None:
     return Compute(Plan(amount=event.balance % 97)) if event.balance % 5 == 0 else None
 
 
-def command_of(plan: Plan) -> Compute | Deposit | Audit:
+def command_of(plan: Plan) -> Compute | Deposit | Audit | Try:
     """The command that a plan is for."""
     if plan.kind == "keyed":
         return Deposit(plan.key, plan)
+    if plan.kind == "forgiving":
+        return Try(plan.key, plan)
     return Audit(plan) if plan.kind == "unkeyed" else Compute(plan)

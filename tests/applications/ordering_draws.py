@@ -19,7 +19,7 @@ ROOTS = 12
 def drawn_plan(chance: random.Random, depth: int) -> Plan:
     """A tree of plans at most `depth` high."""
     return Plan(
-        kind=chance.choice(["stateless", "stateless", "keyed", "keyed", "unkeyed"]),
+        kind=chance.choice(["stateless", "stateless", "keyed", "keyed", "unkeyed", "forgiving"]),
         key=chance.choice("abcd"),
         touches=tuple(chance.choices("abcd", k=chance.randint(0, 2))),
         amount=chance.randint(0, 50),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import pickle
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from driven import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # How each error is made, and how its text ends. None: it ends in the words of somebody else, which are not ours to end.
 ENDINGS: dict[type[errors.DrivenError], tuple[dict[str, Any], str | None]] = {
@@ -74,6 +79,20 @@ def test_an_error_holds_the_values_that_it_speaks_of(error: type[errors.DrivenEr
         held = getattr(raised, name)
         assert held == (tuple(value) if isinstance(value, list) else value)
         assert str(value if not isinstance(value, list) else value[0])[:3] in str(raised).replace(",", "")
+
+
+@pytest.mark.parametrize("error", ENDINGS, ids=lambda error: error.__name__)
+@pytest.mark.parametrize("through", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])  # noqa: S301 - our own bytes
+def test_an_error_survives_copies_and_pickles(error: type[errors.DrivenError], through: Callable[[Any], Any]) -> None:
+    """F1: what a submitter catches may be sent on, to another process too, and says the same there."""
+    raised = error(**ENDINGS[error][0])
+    raised.add_note("seen by the night shift")
+
+    twin = through(raised)
+
+    assert type(twin) is error
+    assert twin is not raised
+    assert (str(twin), twin.args, vars(twin)) == (str(raised), raised.args, vars(raised))
 
 
 def test_the_tree_at_the_head_of_the_module_is_the_tree_of_classes() -> None:

@@ -2,13 +2,13 @@
 
 ::
 
-    admit ---> Sequencer (position) --> Hazards --free--> Scheduler --> Lane ~~> worker
-                   |  head                                                         |
-                   v                                                               v
-    turn:  reactions / inline run / <-------- ReorderBuffer <------------- completed(outcome)
+    admit ---> Admission (position) --> Hazards --free--> WorkerTraffic --> Lane ~~> worker
+                   |  head                                                            |
+                   v                                                                  v
+    turn:  reactions / inline run / <----------- ReorderBuffer <------------- completed(outcome)
                    |
-                   v  stale? run again at the head (O5).  failed? retry, park, skip or halt (F2)
-               Journal --flush--> Committer --> store;  then projectors, then receipts
+                   v  stale? run again at the head (O5).  failed? retry, or give up (F2)
+              Retirement --> Journal --flush--> Committer --> store;  then projectors, then receipts
 
 It is driven from outside by `admit`, by what a lane tells it, and by `turn`; a message bus drives it from an event
 loop, a simulation from a seeded generator. It owns no thread, takes time only through `clock_ns` (read exactly
@@ -19,36 +19,34 @@ from __future__ import annotations
 
 import logging
 import time
-from functools import partial
-from operator import index
 from typing import TYPE_CHECKING, Final
 
-from driven.bus.budget import over_budget
-from driven.bus.hazards import UNKEYED, Hazards
+from driven.bus.admission import Admission
+from driven.bus.hazards import Hazards
 from driven.bus.inline_lane import InlineLane
 from driven.bus.journal import Journal, Page
-from driven.bus.reactions import react
-from driven.bus.receipts import Receipt, Settlement
+from driven.bus.organs import Organs
+from driven.bus.reactions import Reactions
+from driven.bus.receipts import Receipt
 from driven.bus.recorded import receipt_from_log, refuse_other_command
+from driven.bus.retirement import Retirement
+from driven.bus.roots import OpenRoots
 from driven.bus.sequencer import Entry, Root, Sequencer
 from driven.bus.traffic import WorkerTraffic
 from driven.bus.worker_group import CREDIT_NS
 from driven.bus.working_state import WorkingState
-from driven.errors import AggregateExists, BusClosed, CommandFailed, CommandParked, DrivenError
-from driven.service.event_store import LoggedMessage, LoggedOutcome, MessageKind, Status
+from driven.errors import AggregateExists, BusClosed, DrivenError
 from driven.service.failures import failure_of
-from driven.service.handlers import OnExhausted
-from driven.wire import EncodedMessage, Failed, Failure, Outcome, Succeeded
+from driven.wire import Failed, Outcome, Succeeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping
 
     from driven.bus.committer import Committer
     from driven.bus.lane import Lane
     from driven.bus.middleware import Hooks
     from driven.bus.projections import Projections
     from driven.bus.routing import Route
-    from driven.domain.messages import Event
     from driven.service.event_store import EventStore
     from driven.service.execution import Execution
     from driven.service.intake import Draft
@@ -91,19 +89,16 @@ class Conductor:
         and when a turn is over.
         """
         self._registry: Final = registry
-        self._execution: Final = execution
         self._store: Final = store
         self._projections: Final = projections
         self._routes: Final = routes
-        self._settings: Final = settings
-        self._clock_ns: Final = clock_ns
         self._hooks: Final = hooks
         self._wake: Final = wake
         self._state: Final = WorkingState(store)
         self._timer_ns: Final = timer_ns
         self._inline_lane: Final = InlineLane(execution, self._state, timer_ns)
         self._journal: Final = Journal(committer, self._make_known, self._break_off, wake)
-        self._is_halting = False
+        self._roots: Final = OpenRoots()
         self.sequencer: Final = Sequencer(store.last_position)
         self.hazards: Final = Hazards()
         self.traffic: Final = WorkerTraffic(
@@ -117,10 +112,13 @@ class Conductor:
             turn_now=turn_now or wake,
             break_off=self._break_off,
         )
-        self._open_roots: dict[int, Root] = {}
-        self._open_ids: dict[str, Root] = {}
-        self._parked_keys: dict[str, int] = {}
-        self.parked = 0
+        organs = Organs(
+            registry, self.sequencer, self.hazards, self.traffic, self._state, self._journal, self._roots, hooks
+        )
+        self._admission: Final = Admission(organs, settings, clock_ns)
+        reactions = Reactions(registry, execution, settings.retries)
+        self._retirement: Final = Retirement(organs, self._admission, reactions.to, self._halt)
+        self._parked_keys: Final = self._retirement.parked_keys
         self.failure: BusClosed | None = None
         """Why nothing goes on any more, if nothing does."""
 
@@ -134,16 +132,14 @@ class Conductor:
         if command_id is not None and (known := self._accepted_before(command_id, draft)) is not None:
             return known
         root = Root(draft)
-        entry = self._admit_command(draft, root, None, command_id, trace)
+        entry = self._admission.command(draft, root, None, command_id, trace)
         receipt = root.receipt = Receipt(entry.envelope.position, entry.envelope.id)
-        self._open_roots[root.position] = root
-        if command_id is not None:
-            self._open_ids[command_id] = root
+        self._roots.add(root, command_id)
         return receipt
 
     def _accepted_before(self, command_id: str, draft: Draft) -> Receipt | None:
         """The receipt of the command that was accepted under this id before, if any (U5)."""
-        root = self._open_ids.get(command_id)
+        root = self._roots.find(command_id)
         if root is None:
             return receipt_from_log(command_id, draft, self._store, self._registry.catalog)
         refuse_other_command(command_id, draft, root.draft, self._registry.name_of(root.draft.type_id), root.position)
@@ -155,51 +151,14 @@ class Conductor:
         return self._journal.latest
 
     @property
+    def parked(self) -> int:
+        """Messages that were set aside since the bus opened."""
+        return self._retirement.parked
+
+    @property
     def is_settled(self) -> bool:
         """Whether everything admitted has retired and is in the store."""
         return not len(self.sequencer) and self._journal.is_blank
-
-    def _admit_command(
-        self, draft: Draft, root: Root, cause: Entry | None, command_id: str | None = None, trace: str = ""
-    ) -> Entry:
-        entry = self._take_position(
-            EncodedMessage(draft.type_id, draft.body), root, cause, draft.key, command_id, trace
-        )
-        handler = entry.handler = self._registry.handlers[draft.type_id]
-        if handler.is_stateful:
-            entry.footprint = draft.key or UNKEYED
-        entry.is_on_lane = entry.park_reason is None and self.traffic.goes_to_workers(draft.type_id)
-        is_free = self.hazards.admit(entry.envelope.position, entry.footprint)
-        if is_free and entry.is_on_lane:
-            self.traffic.enqueue(entry)
-        return entry
-
-    def _take_position(  # noqa: PLR0913, PLR0917 - the facts of one message
-        self,
-        message: EncodedMessage,
-        root: Root,
-        cause: Entry | None,
-        key: str | None,
-        command_id: str | None,
-        trace: str,
-    ) -> Entry:
-        entry = self.sequencer.admit(
-            type_id=message.type_id,
-            body=message.body,
-            root=root,
-            cause=cause,
-            key=key,
-            command_id=command_id,
-            recorded_at_ns=index(self._clock_ns()),  # a float would be refused by whoever decodes it
-            trace=trace,
-        )
-        entry.park_reason = over_budget(entry, self._settings, self._registry.name_of)
-        known = self._registry.catalog.entries[message.type_id]
-        kind = MessageKind.COMMAND if message.type_id in self._registry.handlers else MessageKind.EVENT
-        self._journal.page.admitted.append(LoggedMessage(entry.envelope, kind, known.name, known.version, message.body))
-        if self._hooks.admitted is not None:
-            self._hooks.admitted(known.name, entry.envelope)
-        return entry
 
     def turn(self, limit: int) -> bool:
         """Retire what can retire, at most `limit` messages, then dispatch and flush; True: there may be more to retire.
@@ -216,7 +175,7 @@ class Conductor:
         if self.failure is None:
             self.traffic.dispatch()  # what has come back left workers with nothing to do: they come first
         steps, over_at_ns, is_over = 0, self._timer_ns() + TURN_NS, False
-        while not is_over and not self._is_halting and self.failure is None and self._step():
+        while not is_over and not self._retirement.is_halting and self.failure is None and self._step():
             steps += 1
             is_over = steps >= limit or self._timer_ns() >= over_at_ns
         if self.failure is None:
@@ -230,12 +189,12 @@ class Conductor:
         if entry is None:
             return False
         if entry.park_reason is not None:
-            self._park(entry, entry.park_reason)
+            self._retirement.park(entry, entry.park_reason)
         elif entry.handler is None:
-            self._retire_event(entry)
-        elif entry.envelope.key is not None and entry.envelope.key in self._parked_keys:
-            ahead = self._parked_keys[entry.envelope.key]
-            self._park(entry, f"its key {entry.envelope.key!r} is parked since position {ahead}")
+            self._retirement.follow(entry)
+        elif self._parked_keys and entry.envelope.key in self._parked_keys:
+            since = self._parked_keys[entry.envelope.key]
+            self._retirement.park(entry, f"its key {entry.envelope.key!r} is parked since position {since}")
         else:
             outcome = self._outcome_of(entry)
             return outcome is not None and self._conclude(entry, outcome)
@@ -270,7 +229,7 @@ class Conductor:
     def _conclude(self, entry: Entry, outcome: Outcome) -> bool:
         """Retire the head with its outcome, or have it tried again; False when that has to be waited for."""
         if isinstance(outcome, Succeeded):
-            self._retire_succeeded(entry, outcome)
+            self._retirement.succeed(entry, outcome)
             return True
         route = self._routes[entry.type_id]
         died_too_often = entry.deaths >= route.max_attempts
@@ -279,86 +238,8 @@ class Conductor:
             if entry.is_on_lane:
                 self.traffic.enqueue(entry)
             return not entry.is_on_lane
-        self._retire_failed(entry, outcome.failure, route)
+        self._retirement.fail(entry, outcome.failure, route)
         return True
-
-    def _retire_succeeded(self, entry: Entry, outcome: Succeeded) -> None:
-        self._state.apply(outcome.changes)
-        caused = (self.sequencer.last_position + 1, len(outcome.events)) if outcome.events else (0, 0)
-        for event in outcome.events:
-            self._take_position(event, entry.root, entry, None, None, "")
-        if entry.cause is None:
-            events = outcome.events
-            self._announce(partial(entry.root.receipt.succeed, partial(self._decoded, events)))
-        self._retire(entry, LoggedOutcome(entry.position, Status.SUCCEEDED, entry.attempt, outcome.changes, caused))
-
-    def _retire_failed(self, entry: Entry, failure: Failure, route: Route) -> None:
-        name = self._registry.name_of(entry.type_id)
-        if entry.cause is not None and route.on_exhausted is OnExhausted.PARK:
-            self._park(entry, f"{failure.error_type}: {failure.message}", failure)
-            return
-        entry.root.failed += 1
-        if entry.cause is None:
-            error = CommandFailed(name, entry.position, failure.error_type, failure.message, failure.traceback)
-            self._announce(partial(entry.root.receipt.fail, error))
-        self._retire(entry, LoggedOutcome(entry.position, Status.FAILED, entry.attempt, failures=(failure,)))
-        if entry.cause is not None and route.on_exhausted is OnExhausted.HALT:
-            reason = (
-                f"{name} at position {entry.position} failed and its handler says on_exhausted=HALT ({failure.message})"
-            )
-            self._is_halting = True
-            self._announce(partial(self.stop, BusClosed(reason)))
-
-    def _park(self, entry: Entry, reason: str, failure: Failure | None = None) -> None:
-        """Retire the head as set aside, and let every later message of its key follow it (F2)."""
-        name = self._registry.name_of(entry.type_id)
-        self.parked += 1
-        entry.root.parked += 1
-        if entry.envelope.key is not None:
-            self._parked_keys.setdefault(entry.envelope.key, entry.position)
-        logger.warning("%s at position %d is parked: %s", name, entry.position, reason)
-        if entry.cause is None:
-            self._announce(partial(entry.root.receipt.fail, CommandParked(name, entry.position, reason)))
-        failures = (failure or Failure("driven.errors.CommandParked", reason),)
-        self._retire(entry, LoggedOutcome(entry.position, Status.PARKED, entry.attempt, failures=failures))
-
-    def _retire_event(self, entry: Entry) -> None:
-        """Run every reaction to the event; one that fails leaves its siblings alone (F2)."""
-        drafts, failures = react(entry, self._registry, self._execution, self._settings.retries)
-        caused = (self.sequencer.last_position + 1, len(drafts)) if drafts else (0, 0)
-        for draft in drafts:
-            self._admit_command(draft, entry.root, entry)
-        status = Status.PARKED if failures else Status.SUCCEEDED
-        self.parked += bool(failures)
-        entry.root.parked += bool(failures)
-        self._retire(entry, LoggedOutcome(entry.position, status, 1, (), caused, failures))
-
-    def _retire(self, entry: Entry, outcome: LoggedOutcome) -> None:
-        """The only moment at which anything of a message becomes visible (O2)."""
-        self.sequencer.retire()
-        if entry.is_on_lane:
-            self.traffic.reorder_buffer.forget(entry.position)
-        self._journal.page.retired.append(outcome)
-        for position in self.hazards.retire(entry.position, entry.footprint):
-            freed = self.sequencer.find(position)
-            if freed is not None and freed.is_on_lane:
-                self.traffic.enqueue(freed)
-        if self._hooks.retired is not None:
-            self._hooks.retired(self._registry.name_of(entry.type_id), entry.envelope, outcome)
-        if entry.root.open == 0:
-            self._announce(partial(self._settle, entry.root))
-
-    def _settle(self, root: Root) -> None:
-        del self._open_roots[root.position]
-        self._open_ids.pop(root.receipt.id, None)
-        root.receipt.settle(partial(Settlement, root.descendants + 1, root.failed, root.parked))
-
-    def _announce(self, announcement: Callable[[], None]) -> None:
-        """Say it once what retired is in the store."""
-        self._journal.page.announcements.append(announcement)
-
-    def _decoded(self, events: Sequence[EncodedMessage]) -> tuple[Event, ...]:
-        return tuple(self._registry.catalog.decode(event.type_id, event.body) for event in events)
 
     def _make_known(self, page: Page) -> None:
         """What is on the page is in the store: show it to whoever follows or waits."""
@@ -376,6 +257,10 @@ class Conductor:
         if not isinstance(error, Exception):
             raise error
 
+    def _halt(self, reason: str) -> None:
+        """A handler says that nothing may go on without it (F2)."""
+        self.stop(BusClosed(reason))
+
     def stop(self, failure: BusClosed) -> None:
         """Something makes going on impossible: say so, and close."""
         if self.failure is None:
@@ -388,5 +273,4 @@ class Conductor:
         if self.failure is None:
             self.failure = failure
             self._journal.close()
-            for root in self._open_roots.values():
-                root.receipt.abandon(failure)
+            self._roots.abandon(failure)

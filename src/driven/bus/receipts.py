@@ -141,7 +141,8 @@ class Receipt:
         """Wait until the command has retired; its outcome.
 
         Raises:
-            CommandFailed: the handler failed; with the traceback of where it ran (F1).
+            CommandFailed: the handler failed; with the traceback of where it ran (F1). With ``on_failure`` it does not
+                raise: the outcome has the event that the failure became.
             CommandParked: the command was set aside.
             BusClosed: the bus closed before.
 

@@ -42,7 +42,7 @@ def recorded_receipt(record: LogRecord, store: EventStore, catalog: Catalog) -> 
     envelope, outcome = record.message.envelope, record.outcome
     assert outcome is not None  # noqa: S101 - an unsettled command has its receipt in the bus
     receipt = Receipt(envelope.position, envelope.id)
-    if outcome.status is Status.SUCCEEDED:
+    if outcome.status is Status.SUCCEEDED or (outcome.status is Status.FAILED and outcome.caused[1]):
         receipt.succeed(lambda: _events(outcome.caused, store, catalog))
     else:
         failure = outcome.failures[0]

@@ -104,7 +104,7 @@ def _route(handler: Handler, settings: Settings, name: str, section: CommandSett
         timeout_s=options.timeout_s,
         max_attempts=options.max_attempts or settings.workers.max_attempts,
         retries=settings.bus.retries if options.retries is None else options.retries,
-        on_exhausted=options.on_exhausted,
+        on_exhausted=options.on_exhausted or OnExhausted.PARK,
         decided_by="decorator",
     )
     if section is None:

@@ -61,7 +61,8 @@ class Application:
         timeout_s: float | None = None,
         max_attempts: int | None = None,
         retries: int | None = None,
-        on_exhausted: OnExhausted = OnExhausted.PARK,
+        on_exhausted: OnExhausted | None = None,
+        on_failure: type[Event] | None = None,
         group: str = "default",
         sticky: bool = False,
     ) -> Callable[[T], T]:
@@ -76,7 +77,9 @@ class Application:
             timeout_s: seconds a worker may take before it is killed.
             max_attempts: deaths of workers before the command fails; default ``[workers] max_attempts``.
             retries: further attempts, at the head, of a failed internal command; default ``[bus] retries``.
-            on_exhausted: what happens when those are used up.
+            on_exhausted: what happens when those are used up; default `OnExhausted.PARK`.
+            on_failure: the event that a failure becomes, instead of raising to the submitter and of `on_exhausted`;
+                its fields are copied from the command, ``error_type`` and ``reason`` come from the failure (F1).
             group: the worker group that runs it.
             sticky: send the same key to the same worker.
 
@@ -90,6 +93,7 @@ class Application:
             max_attempts=max_attempts,
             retries=retries,
             on_exhausted=on_exhausted,
+            on_failure=on_failure,
             group=group,
             sticky=sticky,
         )

@@ -19,6 +19,7 @@ from driven.domain.messages import Event, Message
 from driven.placement import Placement
 from driven.service.handlers import HandlerOptions, OnExhausted
 from driven.service.naming import qualified_name, shown
+from driven.service.on_failure import on_failure_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,7 @@ def option_faults(command: type[Command], options: HandlerOptions, *, is_statefu
     yield from _emits_faults(options)
     yield from _placement_faults(options)
     yield from _number_faults(options)
+    yield from on_failure_faults(command, options)
 
 
 def type_faults(subject: type[Message | Aggregate]) -> Iterator[str]:
@@ -45,8 +47,8 @@ def type_faults(subject: type[Message | Aggregate]) -> Iterator[str]:
 
 
 def declared_events(options: HandlerOptions) -> tuple[type[Event], ...]:
-    """The events among what ``emits=`` was given, so that one that is none does not hide other faults."""
-    given = options.emits if isinstance(options.emits, Collection) else ()
+    """The events among what ``emits=`` and ``on_failure=`` were given: one that is none hides no other faults."""
+    given = (*(options.emits if isinstance(options.emits, Collection) else ()), options.on_failure)
     return tuple(one for one in given if isinstance(one, type) and issubclass(one, Event))
 
 
@@ -107,7 +109,7 @@ def _placement_faults(options: HandlerOptions) -> Iterator[str]:
             f"timeout_s={options.timeout_s} cannot be kept with placement={options.placement}, as only a worker can be "
             f"killed; say placement=Placement.WORKER, or drop timeout_s="
         )
-    if not isinstance(options.on_exhausted, OnExhausted):
+    if options.on_exhausted is not None and not isinstance(options.on_exhausted, OnExhausted):
         yield f"on_exhausted={options.on_exhausted!r} is no OnExhausted; write OnExhausted.PARK, .SKIP or .HALT"
     if not isinstance(options.group, str) or not options.group:
         yield f"group={options.group!r} names no worker group; write the name of one, or drop group="

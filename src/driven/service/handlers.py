@@ -35,7 +35,9 @@ class HandlerOptions(msgspec.Struct, frozen=True):
     timeout_s: float | None = None
     max_attempts: int | None = None
     retries: int | None = None
-    on_exhausted: OnExhausted = OnExhausted.PARK
+    on_exhausted: OnExhausted | None = None
+    """None: `OnExhausted.PARK`."""
+    on_failure: type[Event] | None = None
     group: str = "default"
     sticky: bool = False
 

@@ -54,6 +54,10 @@ if TYPE_CHECKING:
     from driven.wire import Submission
 
 
+PATIENCE_STEPS: Final = 20_000
+"""Steps without a retirement after which a run is stuck; with all faults at their most frequent some hundred occur."""
+
+
 class Faults(msgspec.Struct, frozen=True):
     """How often things go wrong, as probabilities per step, and how tight things are."""
 
@@ -275,7 +279,9 @@ class Simulation:
         """Admit all commands, then let workers, store and conductor take steps until everything has settled."""
         self.lane.start(self.conductor.traffic, self._between)
         receipts = tuple(self.conductor.admit(draft(self.registry, command), None) for command in commands)
+        patience = _Patience(self.conductor)
         while self.conductor.failure is None and not self.conductor.is_settled:
+            patience.spend()
             self.conductor.turn(self._chance.randint(1, 8))
             moved = self.lane.step()
             moved = self.committer.step() or moved
@@ -298,11 +304,33 @@ class Simulation:
         """Nobody can move and the head has not retired: name it, rather than spin for ever (D5)."""
         head = self.conductor.sequencer.head
         if head is not None and not self.lane.step() and not self.committer.step():
-            text = (
-                f"nothing moves any more: position {head.position} is at the head, "
-                f"{self.conductor.traffic.scheduler.waiting} commands wait for workers"
-            )
-            raise RuntimeError(text)
+            raise _stuck("nothing moves any more", self.conductor)
+
+
+class _Patience:
+    """How long a run may go on without anything retiring: workers that run the same command for ever move as well."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
+        self._retired = -1
+        self._left = 0
+
+    def spend(self) -> None:
+        """One more step; all patience is there again when something has retired."""
+        retired = self._conductor.sequencer.retired
+        if retired != self._retired:
+            self._retired, self._left = retired, PATIENCE_STEPS
+        self._left -= 1
+        if not self._left:
+            raise _stuck(f"nothing has retired for {PATIENCE_STEPS:,} steps", self._conductor)
+
+
+def _stuck(what: str, conductor: Conductor) -> RuntimeError:
+    head = conductor.sequencer.head
+    return RuntimeError(
+        f"{what}: position {head.position if head else None} is at the head, "
+        f"{conductor.traffic.scheduler.waiting} commands wait for workers"
+    )
 
 
 def _drawn_timer(chance: random.Random) -> Callable[[], int]:

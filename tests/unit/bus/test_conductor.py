@@ -17,6 +17,7 @@ from driven import BusClosed, BusSettings, CommandSettings, Settings, WorkerSett
 from driven.adapters.stores.memory import MemoryStore
 from driven.bus.hazards import UNKEYED
 from driven.bus.recorded import recorded_receipt
+from driven.bus.reorder_buffer import ReorderBuffer
 from driven.bus.sequencer import Entry, Root
 from driven.errors import StoreFailed, WorkersUnavailable
 from driven.placement import Placement
@@ -29,9 +30,9 @@ from ordering import Plan, app, command_of
 
 if TYPE_CHECKING:
     from driven.bus.receipts import Receipt, Settlement
-    from driven.wire import AggregateState
+    from driven.wire import AggregateState, Outcome
 
-KINDS = st.sampled_from(["stateless", "keyed", "keyed", "unkeyed"])
+KINDS = st.sampled_from(["stateless", "keyed", "keyed", "unkeyed", "forgiving"])
 ACCOUNTS = st.sampled_from(["a", "b", "c"])
 
 
@@ -244,3 +245,31 @@ def test_stopping_twice_keeps_the_first_reason() -> None:
 
     assert simulation.conductor.failure is not None
     assert simulation.conductor.failure.reason == "the first"
+
+
+class WrongHands(ReorderBuffer):
+    """Hands out whichever outcome came first, whoever asks."""
+
+    def retire(self, position: int) -> Outcome | None:
+        """That of another position, where there is one."""
+        other = next(iter(self._arrived), position)
+        return super().retire(other)
+
+
+def test_a_simulation_in_which_outcomes_go_to_the_wrong_positions_says_so() -> None:
+    """D5, O2: somebody waits for an outcome that somebody else was given."""
+    simulation = Simulation(REGISTRY, workers=3, seed=1)
+    simulation.conductor.traffic.reorder_buffer = WrongHands()  # type: ignore[misc]  # to break it
+
+    with pytest.raises(RuntimeError, match=r"nothing moves any more: position \d+ is at the head"):
+        simulation.run([command_of(Plan(kind="keyed", key=key, touches=("a", "b"))) for key in "abcd" * 3])
+
+
+def test_a_simulation_in_which_all_moves_and_nothing_retires_says_so() -> None:
+    """D5: workers that die whatever they do keep everybody busy for ever."""
+    simulation = Simulation(
+        REGISTRY, workers=2, seed=1, faults=Faults(kill=1.0), settings=Settings(workers=MANY_ATTEMPTS)
+    )
+
+    with pytest.raises(RuntimeError, match=r"nothing has retired for [\d,]+ steps: position 1 is at the head"):
+        simulation.run([command_of(Plan())])

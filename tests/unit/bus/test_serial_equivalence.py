@@ -23,7 +23,7 @@ from ordering import Plan, app, command_of
 if TYPE_CHECKING:
     from driven.domain.messages import Envelope
 
-KINDS = st.sampled_from(["stateless", "keyed", "unkeyed"])
+KINDS = st.sampled_from(["stateless", "keyed", "unkeyed", "forgiving"])
 ACCOUNTS = st.sampled_from(["a", "b", "c", "d"])
 
 
@@ -46,7 +46,7 @@ PLACEMENTS = st.fixed_dictionaries(
     {},
     optional={
         name: st.sampled_from(Placement).map(lambda placement: CommandSettings(placement=placement))
-        for name in ("Compute", "Deposit", "Audit")
+        for name in ("Compute", "Deposit", "Audit", "Try")
     },
 )
 FAULTS = st.builds(

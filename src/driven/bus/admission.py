@@ -1,0 +1,89 @@
+"""Admission: a message gets its position, its place among the hazards, and its line in the journal.
+
+::
+
+    draft or event --> Sequencer (position) --> over its budget? --> Journal
+                                                     |
+                                      commands: Hazards --free--> WorkerTraffic
+
+Owned by the conductor, as long-lived; on the bus thread. It reads the clock exactly once per message.
+"""
+
+from __future__ import annotations
+
+from operator import index
+from typing import TYPE_CHECKING, Final
+
+from driven.bus.budget import over_budget
+from driven.bus.hazards import UNKEYED
+from driven.service.event_store import LoggedMessage, MessageKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from driven.bus.organs import Organs
+    from driven.bus.sequencer import Entry, Root
+    from driven.service.intake import Draft
+    from driven.settings import BusSettings
+    from driven.wire import EncodedMessage
+
+
+class Admission:
+    """The only way to the tail of the queue."""
+
+    def __init__(self, organs: Organs, settings: BusSettings, clock_ns: Callable[[], int]) -> None:
+        """`clock_ns` is what handlers will see as the time of their message."""
+        self._registry: Final = organs.registry
+        self._sequencer: Final = organs.sequencer
+        self._hazards: Final = organs.hazards
+        self._traffic: Final = organs.traffic
+        self._journal: Final = organs.journal
+        self._hooks: Final = organs.hooks
+        self._settings: Final = settings
+        self._clock_ns: Final = clock_ns
+
+    def command(
+        self, draft: Draft, root: Root, cause: Entry | None, command_id: str | None = None, trace: str = ""
+    ) -> Entry:
+        """A command, from outside or from a reaction to `cause`; it may be on its way to a worker already."""
+        entry = self._sequencer.admit(
+            type_id=draft.type_id,
+            body=draft.body,
+            root=root,
+            cause=cause,
+            key=draft.key,
+            command_id=command_id,
+            recorded_at_ns=index(self._clock_ns()),  # a float would be refused by whoever decodes it
+            trace=trace,
+        )
+        self._note(entry, MessageKind.COMMAND)
+        handler = entry.handler = self._registry.handlers[draft.type_id]
+        if handler.is_stateful:
+            entry.footprint = draft.key or UNKEYED
+        entry.is_on_lane = entry.park_reason is None and self._traffic.goes_to_workers(draft.type_id)
+        is_free = self._hazards.admit(entry.envelope.position, entry.footprint)
+        if is_free and entry.is_on_lane:
+            self._traffic.enqueue(entry)
+        return entry
+
+    def event(self, message: EncodedMessage, cause: Entry) -> Entry:
+        """An event that `cause` emitted."""
+        entry = self._sequencer.admit(
+            type_id=message.type_id,
+            body=message.body,
+            root=cause.root,
+            cause=cause,
+            key=None,
+            command_id=None,
+            recorded_at_ns=index(self._clock_ns()),
+            trace="",
+        )
+        self._note(entry, MessageKind.EVENT)
+        return entry
+
+    def _note(self, entry: Entry, kind: MessageKind) -> None:
+        entry.park_reason = over_budget(entry, self._settings, self._registry.name_of)
+        known = self._registry.catalog.entries[entry.type_id]
+        self._journal.page.admitted.append(LoggedMessage(entry.envelope, kind, known.name, known.version, entry.body))
+        if self._hooks.admitted is not None:
+            self._hooks.admitted(known.name, entry.envelope)

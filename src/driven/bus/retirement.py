@@ -1,0 +1,154 @@
+"""Retirement: what the message at the head leads to, made visible, and what follows from it.
+
+::
+
+    succeeded --> changes, events at the tail --.
+    failed    --> the event of `on_failure`, ----+--> outcome onto the page of the journal
+                  or skip, halt, park            |    hazards let go of: what waited may start
+    parked    --> its key is parked as well -----+    receipt: handled, settled (once it is in the store)
+    event     --> commands of its reactions -----'
+
+Owned by the conductor, as long-lived; on the bus thread. Nothing of a message can be seen before it is here (O2).
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from driven.errors import CommandFailed, CommandParked
+from driven.service.event_store import LoggedOutcome, Status
+from driven.service.handlers import OnExhausted
+from driven.service.on_failure import event_of_failure
+from driven.wire import EncodedMessage, Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from driven.bus.admission import Admission
+    from driven.bus.organs import Organs
+    from driven.bus.reactions import Reacted
+    from driven.bus.routing import Route
+    from driven.bus.sequencer import Entry
+    from driven.domain.messages import Event
+    from driven.wire import Succeeded
+
+logger = logging.getLogger("driven.bus")
+
+
+class Retirement:
+    """How messages leave the queue; and which keys are parked."""
+
+    def __init__(
+        self, organs: Organs, admission: Admission, react: Callable[[Entry], Reacted], halt: Callable[[str], None]
+    ) -> None:
+        """`react` gives the commands that follow an event, and what failed; `halt` stops the bus, and says why."""
+        self._registry: Final = organs.registry
+        self._sequencer: Final = organs.sequencer
+        self._hazards: Final = organs.hazards
+        self._traffic: Final = organs.traffic
+        self._state: Final = organs.state
+        self._journal: Final = organs.journal
+        self._roots: Final = organs.roots
+        self._hooks: Final = organs.hooks
+        self._admission: Final = admission
+        self._react: Final = react
+        self._halt: Final = halt
+        self.parked_keys: Final[dict[str, int]] = {}
+        """The keys that are parked, each with the position since which it is."""
+        self.parked = 0
+        """Messages that were set aside since the bus opened."""
+        self.is_halting = False
+        """Whether nothing more may retire, as a handler says so (F2)."""
+
+    def succeed(self, entry: Entry, outcome: Succeeded) -> None:
+        """A command did what it was told: its changes, its events and its outcome, together."""
+        if outcome.changes:
+            self._state.apply(outcome.changes)
+        caused = self._emit(entry, outcome.events)
+        self._retire(entry, LoggedOutcome(entry.position, Status.SUCCEEDED, entry.attempt, outcome.changes, caused))
+
+    def fail(self, entry: Entry, failure: Failure, route: Route) -> None:
+        """A command failed for good; nothing that it did exists, and an event follows if its handler says so (F1)."""
+        event, failure = event_of_failure(entry.handler, entry.body, failure, self._registry.catalog)
+        is_internal = entry.cause is not None
+        if is_internal and event is None and route.on_exhausted is OnExhausted.PARK:
+            self.park(entry, f"{failure.error_type}: {failure.message}", failure)
+            return
+        entry.root.failed += 1
+        caused = (0, 0)
+        if event is not None:
+            caused = self._emit(entry, (event,))
+        elif not is_internal:
+            self._announce(partial(entry.root.receipt.fail, self._error_of(entry, failure)))
+        self._retire(entry, LoggedOutcome(entry.position, Status.FAILED, entry.attempt, (), caused, (failure,)))
+        if is_internal and event is None and route.on_exhausted is OnExhausted.HALT:
+            name = self._registry.name_of(entry.type_id)
+            self.is_halting = True
+            self._announce(
+                partial(
+                    self._halt,
+                    f"{name} at position {entry.position} failed and its handler says on_exhausted=HALT "
+                    f"({failure.message})",
+                )
+            )
+
+    def park(self, entry: Entry, reason: str, failure: Failure | None = None) -> None:
+        """Set a message aside, and let every later message of its key follow it (F2)."""
+        name = self._registry.name_of(entry.type_id)
+        self.parked += 1
+        entry.root.parked += 1
+        if entry.envelope.key is not None:
+            self.parked_keys.setdefault(entry.envelope.key, entry.position)
+        logger.warning("%s at position %d is parked: %s", name, entry.position, reason)
+        if entry.cause is None:
+            self._announce(partial(entry.root.receipt.fail, CommandParked(name, entry.position, reason)))
+        failures = (failure or Failure("driven.errors.CommandParked", reason),)
+        self._retire(entry, LoggedOutcome(entry.position, Status.PARKED, entry.attempt, failures=failures))
+
+    def follow(self, entry: Entry) -> None:
+        """Run every reaction to an event; one that fails leaves its siblings alone (F2)."""
+        drafts, failures = self._react(entry)
+        caused = (self._sequencer.last_position + 1, len(drafts)) if drafts else (0, 0)
+        for draft in drafts:
+            self._admission.command(draft, entry.root, entry)
+        status = Status.PARKED if failures else Status.SUCCEEDED
+        self.parked += bool(failures)
+        entry.root.parked += bool(failures)
+        self._retire(entry, LoggedOutcome(entry.position, status, 1, (), caused, failures))
+
+    def _emit(self, entry: Entry, events: Sequence[EncodedMessage]) -> tuple[int, int]:
+        """Events join at the tail, and a root's receipt will tell them; where they stand, and how many."""
+        caused = (self._sequencer.last_position + 1, len(events)) if events else (0, 0)
+        for event in events:
+            self._admission.event(event, entry)
+        if entry.cause is None:
+            self._announce(partial(entry.root.receipt.succeed, partial(self._decoded, events)))
+        return caused
+
+    def _retire(self, entry: Entry, outcome: LoggedOutcome) -> None:
+        """The only moment at which anything of a message becomes visible (O2)."""
+        self._sequencer.retire()
+        if entry.is_on_lane:
+            self._traffic.reorder_buffer.forget(entry.position)
+        self._journal.page.retired.append(outcome)
+        for position in self._hazards.retire(entry.position, entry.footprint):
+            freed = self._sequencer.find(position)
+            if freed is not None and freed.is_on_lane:
+                self._traffic.enqueue(freed)
+        if self._hooks.retired is not None:
+            self._hooks.retired(self._registry.name_of(entry.type_id), entry.envelope, outcome)
+        if entry.root.open == 0:
+            self._announce(partial(self._roots.settle, entry.root))
+
+    def _announce(self, announcement: Callable[[], None]) -> None:
+        """Say it once what retired is in the store."""
+        self._journal.page.announcements.append(announcement)
+
+    def _error_of(self, entry: Entry, failure: Failure) -> CommandFailed:
+        name = self._registry.name_of(entry.type_id)
+        return CommandFailed(name, entry.position, failure.error_type, failure.message, failure.traceback)
+
+    def _decoded(self, events: Sequence[EncodedMessage]) -> tuple[Event, ...]:
+        return tuple(self._registry.catalog.decode(event.type_id, event.body) for event in events)
