@@ -125,7 +125,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ring_bytes: RingSize = 1 << 20
     """Size of each of the two rings of a worker, in bytes: a power of two from 4096 to 1073741824 (1 GiB). A message
-    larger than a quarter of it travels in a segment of its own, which costs more."""
+    larger than a quarter of it travels beside it, in memory of its own, which costs more."""
 
     max_attempts: AtLeastOne = 3
     """How many workers one command may bring to death before it fails, in deaths (W5)."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import itertools
 import os
+import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -22,6 +24,8 @@ from driven.ring.status import WorkerStatus
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from driven.ring.channel import Body
 
 app = Application("deeds")
 
@@ -77,6 +81,20 @@ def do_with_state(command: DoWithState, uow: UnitOfWork) -> Done:
 
 def _echo(command: Do) -> Done:
     return Done(command.argument, command.data)
+
+
+def _make(command: Do) -> Done:
+    """Make `<argument>` bytes that are not all alike."""
+    size = int(command.argument)
+    pattern = random.Random(size).randbytes(min(size, 999_983))
+    return Done("made", (pattern * (size // max(1, len(pattern)) + 1))[:size])
+
+
+def _limit_memory(command: Do) -> Done:
+    """Allow this worker `<argument>` bytes more than it has."""
+    mapped = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + int(command.argument), resource.RLIM_INFINITY))
+    return Done("limited")
 
 
 def _raise(command: Do) -> NoReturn:
@@ -175,7 +193,7 @@ def _cannot_receive(command: Do) -> Done:
     threading.Thread(target=time.sleep, args=(600,)).start()
     original, records_taken = Channel.receive, itertools.count()
 
-    def receive(self: Channel) -> tuple[int, bytes] | None:
+    def receive(self: Channel) -> tuple[int, Body] | None:
         record = original(self)
         if record is not None and next(records_taken) >= int(command.argument):
             raise MemoryError
@@ -260,6 +278,8 @@ def _print(command: Do) -> Done:
 
 DEEDS = {
     "echo": _echo,
+    "make": _make,
+    "limit memory": _limit_memory,
     "raise": _raise,
     "exit politely": _exit_politely,
     "interrupt": _interrupt,

@@ -22,6 +22,8 @@ from driven.ring.ring_buffer import LOOKS_BEFORE_BROKEN
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from driven.ring.channel import Body
+
 RING_BYTES = 8_192
 PATIENCE_S = 60
 LARGE = random.Random(1).randbytes(100_000)
@@ -75,9 +77,9 @@ def worker_of(bus: Channel, script: str, *arguments: str) -> Iterator[subprocess
         yield process
 
 
-def received(bus: Channel, count: int, worker: subprocess.Popen[str]) -> list[tuple[int, bytes]]:
+def received(bus: Channel, count: int, worker: subprocess.Popen[str]) -> list[tuple[int, Body]]:
     """Receive `count` records from a worker that lives."""
-    records: list[tuple[int, bytes]] = []
+    records: list[tuple[int, Body]] = []
     while len(records) < count:
         record = bus.receive()
         if record is not None:
@@ -88,7 +90,7 @@ def received(bus: Channel, count: int, worker: subprocess.Popen[str]) -> list[tu
     return records
 
 
-def received_from_the_dead(bus: Channel) -> list[tuple[int, bytes]]:
+def received_from_the_dead(bus: Channel) -> list[tuple[int, Body]]:
     """Receive what a worker that is gone has left behind."""
     records = []
     while (record := bus.receive()) is not None:

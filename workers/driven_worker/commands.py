@@ -34,6 +34,7 @@ from driven.wire import (
 )
 
 if TYPE_CHECKING:
+    from driven.ring.channel import Body
     from driven.service.execution import Execution
     from driven.wire import AggregateState, Failure, Submission
     from driven_worker.loop import Loop
@@ -53,13 +54,14 @@ class CommandWork:
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
 
-    def run(self, loop: Loop, body: bytes) -> None:
+    def run(self, loop: Loop, body: Body) -> None:
         """Run one command, and tell its outcome."""
         try:
             submission = decode_submission(body)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is one command's (D10)
             loop.tell(_UNREADABLE, encode(failure_of(error)))
             return
+        del body  # what was decoded is a copy, and a large one need not be there twice while the handler runs
         position, generation = submission.envelope.position, submission.generation
         loop.status.begin(position, generation, time.monotonic_ns())
         began_ns = time.perf_counter_ns()
@@ -67,7 +69,7 @@ class CommandWork:
         elapsed_ns = time.perf_counter_ns() - began_ns
         try:
             loop.tell(_COMPLETION, encode(Completion(position, generation, elapsed_ns, outcome)))
-        except (SegmentUnavailable, MemoryError) as error:
+        except (SegmentUnavailable, MemoryError, OverflowError) as error:  # MessagePack ends at 4 GiB
             loop.tell(_COMPLETION, encode(Completion(position, generation, elapsed_ns, Failed(failure_of(error)))))
         loop.status.end()
 

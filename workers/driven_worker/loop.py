@@ -24,7 +24,7 @@ from driven.ring.status import WorkerState
 from driven.wire import RecordKind
 
 if TYPE_CHECKING:
-    from driven.ring.channel import Channel
+    from driven.ring.channel import Body, Channel
     from driven.ring.status import WorkerStatus
 
 IDLE_WAIT_S: Final = 0.05
@@ -44,7 +44,7 @@ _STOP: Final = int(RecordKind.STOP)
 class Work(Protocol):
     """What is done with each submission."""
 
-    def run(self, loop: Loop, body: bytes) -> None:
+    def run(self, loop: Loop, body: Body) -> None:
         """Run it, tell the outcome, and raise nothing that is its own fault (W6)."""
 
 
@@ -58,8 +58,8 @@ class Loop:
         self.status: WorkerStatus = channel.status
         """What this worker says about itself."""
         self._work = work
-        self._waiting: deque[bytes] = deque()
-        self._answer: tuple[int, bytes] | None = None
+        self._waiting: deque[Body] = deque()
+        self._answer: tuple[int, Body] | None = None
         self._broken: Exception | None = None
         self._is_stopping = False
         self._is_copy = False
@@ -112,7 +112,7 @@ class Loop:
         """Have no answer: what came was for a question that was given up."""
         self._answer = None
 
-    def take_answer(self) -> tuple[int, bytes] | None:
+    def take_answer(self) -> tuple[int, Body] | None:
         """Return the kind and body of the answer to what was asked, None when none has come.
 
         Raises:

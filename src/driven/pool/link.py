@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from driven.bus.lane import LaneListener
     from driven.pool.worker import Verdict
-    from driven.ring.channel import Channel
+    from driven.ring.channel import Body, Channel
     from driven.wire import AggregateState, Failure, Hello, Submission
 
 T = TypeVar("T")
@@ -148,7 +148,10 @@ class Link:
             SegmentUnavailable: there is no memory to carry so large a command.
 
         """
-        body = encode(submission)
+        try:
+            body = encode(submission)
+        except (MemoryError, OverflowError) as error:  # MessagePack ends at 4 GiB
+            raise SegmentUnavailable(len(submission.body), f"it cannot be encoded ({error!r})") from error
         size = min(len(body) + _RECORD_BYTES, self._channel.largest_body_bytes)
         in_flight = self._in_flight
         if in_flight and self._in_flight_bytes + size > self._room_bytes:
@@ -230,7 +233,7 @@ class Link:
             self.flush()
         return is_told
 
-    def _take(self, kind: int, body: bytes) -> None:
+    def _take(self, kind: int, body: Body) -> None:
         if kind == _READ_REQUEST:
             self._listener.read_requested(self.worker_id, _decoded(decode_read_request, body))
         elif kind == _UNREADABLE:
@@ -293,11 +296,11 @@ class Link:
         return next(iter(self._in_flight), None)
 
 
-def _decoded(decode: Callable[[bytes], T], body: bytes) -> T:
+def _decoded(decode: Callable[[Body], T], body: Body) -> T:
     try:
         return decode(body)
-    except ValueError as error:
-        _refuse(f"its worker sent what cannot be decoded ({error})")
+    except (MemoryError, ValueError) as error:
+        _refuse(f"its worker sent what cannot be decoded ({error!r})")
 
 
 def _refuse(reason: str) -> NoReturn:

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
     from driven.ring.segment import Backing
 
+Body = bytes | memoryview
+"""What is received: bytes that nobody else writes to, as every decoder takes them."""
+
 LARGEST_KIND: Final = 0x7FFF
 """Kinds are the wire's, from 1 to this; the bit above is the channel's."""
 
@@ -280,8 +283,10 @@ class Channel:
 
     # Receiving.
 
-    def receive(self) -> tuple[int, bytes] | None:
-        """Take the next record: its kind and its body, which is a copy. None when there is none.
+    def receive(self) -> tuple[int, Body] | None:
+        """Take the next record: its kind and its body, to be decoded. None when there is none.
+
+        A body that came in the ring is a copy. A large one is mapped, and should be forgotten once it is decoded.
 
         It works as well when the other end is dead: what it published is still there, and nothing here waits for it.
 

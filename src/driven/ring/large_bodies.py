@@ -1,16 +1,21 @@
-"""`LargeBodies`: bodies that are too large for a ring travel beside it, each in a segment of its own.
+"""`LargeBodies`: bodies that are too large for a ring travel beside it, each in a nameless file of its own.
 
 Each end of a channel has one, over its end of the channel's Unix socket pair, for as long as the channel.
 
 ::
 
-    try_pass   segment <- body;  descriptor, id ---- socket ---->  descriptor, id   take
-               announcement <- id, length ---------- ring ------>  id, length       body <- segment
+    try_pass   file <- body;  descriptor, id ------- socket ---->  descriptor, id   take
+               announcement <- id, length ---------- ring ------>  id, length       body: the file, mapped
 
 The descriptor goes first and the record that announces it after it, so whoever reads the record finds the descriptor
 waiting and never waits for it. (Linux looks for readers to wake behind a full fence, on every CPU, so the record is
-not seen earlier than the descriptor.) The segment has no name and dies with its last descriptor, wherever that
-is: in a closed channel, in a killed process, or in the socket.
+not seen earlier than the descriptor.) The file dies with its last descriptor or mapping, wherever that is: in a closed
+channel, in a killed process, or in the socket.
+
+The body is *written* into the file, never stored through a mapping: the kernel copies it into pages that it need not
+clear first, and where there are no more it says so instead of sending SIGBUS (S2). The receiver *maps* it, to be
+decoded from there: so it is copied once on each side, and what is decoded is a copy (S6). The mapping is let go of with
+the last reference to it.
 
 Ids ascend. A descriptor whose sending was interrupted by a signal, before its record was published, is known by its id
 for a leftover and closed.
@@ -20,6 +25,7 @@ from __future__ import annotations
 
 import array
 import errno
+import mmap
 import os
 import socket
 import struct
@@ -27,7 +33,7 @@ import sys
 from typing import Final
 
 from driven.errors import RingBroken, SegmentUnavailable
-from driven.ring.segment import Segment
+from driven.ring.nameless import nameless_file
 
 _ANNOUNCEMENT: Final = struct.Struct("=QQ")
 """id and length of a body; the id alone goes with the descriptor."""
@@ -69,18 +75,19 @@ class LargeBodies:
         """
         self._last_id += 1
         _ANNOUNCEMENT.pack_into(announcement, 0, self._last_id, len(body))
-        with Segment.create(len(body), backing="memfd") as segment:
-            segment.memory[:] = body
-            try:
-                self._send(self._last_id, segment.descriptor)
-            except OSError as error:
-                if error.errno not in _NOT_NOW:
-                    raise _broken(f"of {len(body):,} bytes cannot be passed on ({error})") from error
-                return False
+        descriptor = _file_of(body)
+        try:
+            self._send(self._last_id, descriptor)
+        except OSError as error:
+            if error.errno not in _NOT_NOW:
+                raise _broken(f"of {len(body):,} bytes cannot be passed on ({error})") from error
+            return False
+        finally:
+            os.close(descriptor)
         return True
 
-    def take(self, announcement: bytes) -> bytes:
-        """Return a copy of the announced body, and let go of its segment.
+    def take(self, announcement: bytes) -> memoryview:
+        """Return the announced body, which lies in memory that nobody else writes to: decode it, and forget it.
 
         Raises:
             RingBroken: what was announced did not come.
@@ -88,11 +95,15 @@ class LargeBodies:
         if len(announcement) != ANNOUNCEMENT_BYTES:
             raise _broken(f"is announced in {len(announcement)} bytes, not {ANNOUNCEMENT_BYTES}")
         body_id, length = _ANNOUNCEMENT.unpack(announcement)
+        descriptor = self._take_descriptor(body_id)
         try:
-            with Segment.attach(self._take_descriptor(body_id), length) as segment:
-                return segment.memory.tobytes()
-        except SegmentUnavailable as error:
-            raise _broken(f"number {body_id:,} of {length:,} bytes is not there: {error.reason}") from error
+            if length == 0:
+                raise _broken(f"number {body_id:,} is announced, and is not large at all")
+            return memoryview(mmap.mmap(descriptor, length, prot=mmap.PROT_READ))
+        except (OSError, OverflowError, ValueError) as error:
+            raise _broken(f"number {body_id:,} of {length:,} bytes is not there ({error})") from error
+        finally:
+            os.close(descriptor)
 
     def _take_descriptor(self, body_id: int) -> int:
         """Return the descriptor that was passed before its announcement: it is here, or never will be."""
@@ -125,6 +136,26 @@ class LargeBodies:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 descriptors.frombytes(payload[: len(payload) - len(payload) % descriptors.itemsize])
         return message, descriptors.tolist()
+
+
+def _file_of(body: bytes) -> int:
+    """Return the descriptor of a new file that holds `body`; SegmentUnavailable where there is no memory for it."""
+    try:
+        descriptor = nameless_file("driven-body")
+    except OSError as error:
+        raise SegmentUnavailable(len(body), f"no file can be had: {error}") from error
+    try:
+        with memoryview(body) as left:
+            written = 0
+            while written < len(body):  # a system call writes two GiB at most
+                written += os.write(descriptor, left[written:])
+    except OSError as error:
+        os.close(descriptor)
+        raise SegmentUnavailable(len(body), f"after {written:,} of them {error}") from error
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _broken(what: str) -> RingBroken:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from driven import Command
+    from driven.ring.channel import Body
 
 REGISTRY = build_registry(app)
 EXECUTION = Execution(REGISTRY, "log")
@@ -61,7 +62,7 @@ class Bus:
         """Send a record."""
         assert self.channel.send(kind, body) is True
 
-    def receive(self) -> tuple[RecordKind, bytes]:
+    def receive(self) -> tuple[RecordKind, Body]:
         """Wait for the next record."""
         while (record := self.channel.receive()) is None:
             self.channel.wait()

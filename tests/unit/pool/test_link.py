@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from driven.errors import InfrastructureError
+    from driven.ring.channel import Body
     from driven.wire import ReadRequest
 
 RING_BYTES = 1 << 12
@@ -90,7 +91,7 @@ class Ends:
         """Answer as a worker does."""
         assert self.worker.send(RecordKind.COMPLETION, encode(Completion(position, 1, 5, Succeeded())))
 
-    def received(self) -> list[tuple[RecordKind, bytes]]:
+    def received(self) -> list[tuple[RecordKind, Body]]:
         """Everything that came to the worker."""
         found = []
         while (record := self.worker.receive()) is not None:

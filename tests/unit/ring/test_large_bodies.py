@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from driven.errors import RingBroken, SegmentUnavailable
 from driven.ring.large_bodies import ANNOUNCEMENT_BYTES, LargeBodies
-from driven.ring.segment import Segment
+from driven.wire import encode
+from limits import limited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,31 +107,55 @@ def test_a_socket_that_passes_no_descriptors_breaks_the_ring(pair: Pair) -> None
         pair.announced(BODY)
 
 
-def test_a_body_for_which_there_is_no_memory_is_not_passed(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """S2: a clear error, before anything is touched."""
+@pytest.mark.parametrize("room_bytes", [0, 4_096])
+def test_a_body_for_which_there_is_no_memory_is_not_passed(pair: Pair, room_bytes: int) -> None:
+    """S2: a clear error, before anything is announced, and also when there is room for the beginning."""
+    with (
+        limited(resource.RLIMIT_FSIZE, room_bytes),
+        pytest.raises(SegmentUnavailable, match=f"after {room_bytes:,} of them .*File too large"),
+    ):
+        pair.announced(BODY)
+    assert pair.receiver.take(pair.must_pass(BODY)) == BODY
 
-    def refuse(*_: object) -> None:
-        raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as full:
-        full.setattr(os, "posix_fallocate", refuse)
-        with pytest.raises(SegmentUnavailable, match="No space left"):
-            pair.announced(BODY)
+def test_a_body_for_which_there_is_no_descriptor_is_not_passed(pair: Pair) -> None:
+    """S2: the same error, as it is one command's misfortune and not the ring's."""
+    with limited(resource.RLIMIT_NOFILE, 3), pytest.raises(SegmentUnavailable, match="no file can be had"):
+        pair.announced(BODY)
     assert pair.receiver.take(pair.must_pass(BODY)) == BODY
 
 
 def test_a_received_descriptor_is_never_inheritable(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """P1: a process that is started at that very moment must not keep a body alive."""
-    seen = []
-    attach = Segment.attach
+    seen: list[bool] = []
+    receive = LargeBodies._receive  # noqa: SLF001 - what it has in hand is closed when it is taken
 
-    def look_and_attach(descriptor: int, size_bytes: int) -> Segment:
-        seen.append(os.get_inheritable(descriptor))
-        return attach(descriptor, size_bytes)
+    def receive_and_look(self: LargeBodies) -> tuple[bytes, list[int]]:
+        message, descriptors = receive(self)
+        seen.extend(os.get_inheritable(descriptor) for descriptor in descriptors)
+        return message, descriptors
 
-    monkeypatch.setattr(Segment, "attach", look_and_attach)
+    monkeypatch.setattr(LargeBodies, "_receive", receive_and_look)
     assert pair.receiver.take(pair.must_pass(BODY)) == BODY
     assert seen == [False]
+
+
+def test_a_body_that_was_taken_cannot_be_written_to(pair: Pair) -> None:
+    """S6: it is mapped, and nobody is given a way to change it."""
+    body = pair.receiver.take(pair.must_pass(BODY))
+    assert body.readonly
+    with pytest.raises(TypeError):
+        body[0] = 1
+
+
+def test_what_is_decoded_from_a_large_body_stays_when_the_body_is_gone(pair: Pair) -> None:
+    """S6, S5: decoding copies, and nothing holds the mapping but the view of it; the fixture counts descriptors."""
+    kept = []
+    for number in range(20):
+        body = pair.receiver.take(pair.must_pass(encode([number, BODY])))
+        kept.append(msgspec.msgpack.decode(body, type=tuple[int, bytes]))
+        body.release()
+    assert kept == [(number, BODY) for number in range(20)]
 
 
 def test_a_body_that_was_passed_and_never_announced_is_a_leftover(pair: Pair) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,9 @@ import pytest
 
 from driven.errors import SegmentUnavailable
 from driven.ring.segment import Segment
+from limits import limited
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from driven.ring.segment import Backing
 
 BACKINGS = ["shared_memory", "memfd"]
@@ -46,17 +44,6 @@ def left_in_shared_memory(before: set[str]) -> set[str]:
 def _tracker() -> None:
     """Let Python 3.11 and 3.12 start the resource tracker, which keeps a descriptor, before any test counts."""
     Segment.create(4_096).close()
-
-
-@contextmanager
-def files_no_larger_than(size_bytes: int) -> Iterator[None]:
-    """Let every allocation of a larger file fail, as on a full file system."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("backing", BACKINGS)
@@ -133,7 +120,7 @@ def test_where_nothing_can_allocate_the_file_is_only_made_long_enough(monkeypatc
 def test_a_segment_that_nothing_can_back_is_refused_with_every_reason() -> None:
     """S2: a clear error, that names the size and the remedy, and leaves nothing open."""
     before, names_before = open_descriptors(), shared_memory_names()
-    with files_no_larger_than(1 << 20), pytest.raises(SegmentUnavailable) as caught:
+    with limited(resource.RLIMIT_FSIZE, 1 << 20), pytest.raises(SegmentUnavailable) as caught:
         Segment.create(2 << 20)
 
     assert caught.value.size_bytes == 2 << 20
