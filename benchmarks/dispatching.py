@@ -59,6 +59,12 @@ class NotedLane:
     def reply(self, worker_id: int, state: AggregateState) -> None:
         """Nobody asks."""
 
+    def grow(self, group: str) -> None:
+        """Nobody comes."""
+
+    def retire(self, worker_id: int) -> None:
+        """Nobody goes."""
+
     def vitals(self) -> tuple[Vitals, ...]:
         """Nobody is there."""
         return ()

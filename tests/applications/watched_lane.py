@@ -48,6 +48,10 @@ class WatchedLane:
         """By position and generation."""
         self.gone: dict[int, tuple[tuple[int, int] | None, Failure, set[tuple[int, int]]]] = {}
         """Workers that are no more: whom to blame, the cause, and what they had been sent and had not finished."""
+        self.leaving: list[int] = []
+        """Workers that were told to leave."""
+        self.left: dict[int, set[tuple[int, int]]] = {}
+        """Workers that have left, and what they had been sent and had not finished."""
         self.failures: list[InfrastructureError] = []
         self.reads: list[ReadRequest] = []
         self.states: dict[tuple[str, str], AggregateState] = {}
@@ -173,10 +177,25 @@ class WatchedLane:
     def worker_gone(self, worker_id: int, blamed: tuple[int, int] | None, cause: Failure) -> None:
         """Keep it; only what the worker had and had not finished can be blamed."""
         outstanding = self._outstanding[worker_id]
-        del self.ready[worker_id]
+        self.ready.pop(worker_id, None)
         assert worker_id not in self.gone
+        assert worker_id not in self.left
         assert blamed is None or blamed in outstanding
         self.gone[worker_id] = (blamed, cause, outstanding)
+        self._tell()
+
+    def worker_leaving(self, worker_id: int) -> None:
+        """Keep it; it is no worker to send to any more."""
+        assert worker_id not in self.leaving
+        del self.ready[worker_id]
+        self.leaving.append(worker_id)
+        self._tell()
+
+    def worker_left(self, worker_id: int) -> None:
+        """Keep it; nobody leaves twice, nor without having been told to."""
+        assert worker_id in self.leaving
+        assert worker_id not in self.left
+        self.left[worker_id] = self._outstanding[worker_id]
         self._tell()
 
     def lane_failed(self, error: InfrastructureError) -> None:

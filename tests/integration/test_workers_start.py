@@ -175,7 +175,7 @@ async def test_a_lane_with_a_healthy_worker_goes_on_without_the_others(
     async with watched_lane({"default": 2}, recipe=recipe) as lane:
         source.write_text("raise RuntimeError('broken for a while')\n", encoding="utf-8")
         os.kill(lane.pid(), signal.SIGKILL)
-        failed = lane.lane._failed_starts  # noqa: SLF001 - it tells nobody
+        failed = lane.lane._staff._failed_starts  # noqa: SLF001 - it tells nobody
         async with asyncio.timeout(PATIENCE_S):
             while failed["default"] <= FAILED_STARTS:
                 await asyncio.sleep(0.005)

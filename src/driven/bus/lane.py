@@ -55,6 +55,20 @@ class Lane(Protocol):
     def reply(self, worker_id: int, state: AggregateState) -> None:
         """Answer the read request of a worker; kept until there is room, dropped when the worker is gone."""
 
+    def grow(self, group: str) -> None:
+        """Have one more worker of this group, for good: one that dies is replaced.
+
+        It is told by `LaneListener.worker_ready` when it is there. Where none can be had, more are tried.
+        """
+
+    def retire(self, worker_id: int) -> None:
+        """Have one worker less, for good: this one, which leaves and is not replaced.
+
+        It is sent nothing more, finishes the command that it runs, however long that takes, and leaves. That is
+        told by `LaneListener.worker_leaving` before this returns, and by `worker_left` when it has. A worker that
+        is gone or leaves already is left alone.
+        """
+
     def vitals(self) -> tuple[Vitals, ...]:
         """A look at every worker."""
 
@@ -76,6 +90,16 @@ class LaneListener(Protocol):
 
         `blamed` is the (position, generation) of the command that was running, None when none was (W3); `cause` says
         how it ended: exit code or signal, hint, tail of the traceback.
+        """
+
+    def worker_leaving(self, worker_id: int) -> None:
+        """A worker takes no more commands, for it was told to leave; it finishes the one that it runs."""
+
+    def worker_left(self, worker_id: int) -> None:
+        """A worker has left, as it was told to; everything it had finished was reported before.
+
+        What it was sent and had not begun goes elsewhere; nothing is to blame for anything. If it dies on its way out,
+        it is `worker_gone` instead.
         """
 
     def lane_failed(self, error: InfrastructureError) -> None:

@@ -37,10 +37,13 @@ class Middleware:
         """A worker takes commands from now on."""
 
     def worker_gone(self, worker_id: int, reason: str) -> None:
-        """A worker is no more."""
+        """A worker is no more, and was not told to leave."""
+
+    def worker_left(self, worker_id: int) -> None:
+        """A worker is no more, as it was told to leave."""
 
 
-HOOKS = ("admitted", "dispatched", "discarded", "retired", "worker_ready", "worker_gone")
+HOOKS = ("admitted", "dispatched", "discarded", "retired", "worker_ready", "worker_gone", "worker_left")
 
 
 class Hooks:
@@ -62,6 +65,7 @@ class Hooks:
     retired: Callable[[str, Envelope, LoggedOutcome], None] | None
     worker_ready: Callable[[int, str], None] | None
     worker_gone: Callable[[int, str], None] | None
+    worker_left: Callable[[int], None] | None
 
 
 def _guarded(listeners: list[Callable[..., None]]) -> Callable[..., None]:

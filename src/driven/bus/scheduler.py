@@ -70,13 +70,17 @@ class Scheduler(Generic[CandidateT]):
         worker = self._workers[worker_id] = Worker(worker_id, of_group)
         of_group.add(worker)
 
+    def close_worker(self, worker_id: int) -> None:
+        """A worker is given nothing more, and what waits for it alone waits for anyone; it finishes what it holds."""
+        worker = self._workers.get(worker_id)
+        if worker is not None and not worker.is_gone:
+            worker.group.remove(worker)
+
     def remove_worker(self, worker_id: int) -> list[CandidateT]:
         """A worker is no more: forget it; what it held and had not finished, oldest first."""
+        self.close_worker(worker_id)
         worker = self._workers.pop(worker_id, None)
-        if worker is None:
-            return []
-        worker.group.remove(worker)
-        return [worker.held[position] for position in sorted(worker.held)]
+        return [] if worker is None else [worker.held[position] for position in sorted(worker.held)]
 
     def enqueue(self, candidate: CandidateT) -> None:
         """A command may start as soon as a worker has credit for it."""

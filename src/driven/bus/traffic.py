@@ -159,6 +159,18 @@ class WorkerTraffic:
         if self._hooks.worker_gone is not None:
             self._hooks.worker_gone(worker_id, cause.message)
 
+    def worker_leaving(self, worker_id: int) -> None:
+        """Give a worker nothing more."""
+        self.scheduler.close_worker(worker_id)
+
+    def worker_left(self, worker_id: int) -> None:
+        """What a worker had not begun when it left goes elsewhere."""
+        for entry in self.scheduler.remove_worker(worker_id):
+            if self._sequencer.find(entry.position) is not None:
+                self.scheduler.enqueue(entry)
+        if self._hooks.worker_left is not None:
+            self._hooks.worker_left(worker_id)
+
     def turn_wanted(self) -> None:
         """Something of the above was told."""
         self._turn_now()

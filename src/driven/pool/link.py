@@ -87,6 +87,8 @@ class Link:
         "_timeouts_s",
         "_unrung",
         "has_completed",
+        "has_left",
+        "is_leaving",
         "is_open",
         "is_ready",
         "is_trusted",
@@ -123,6 +125,10 @@ class Link:
         """Why it says that it cannot work."""
         self.has_completed = False
         """Whether it has answered any command."""
+        self.is_leaving = False
+        """Whether it was told to leave."""
+        self.has_left = False
+        """Whether it was told to leave, and has said GOODBYE."""
         self._channel: Final = channel
         self._timeouts_s: Final = timeouts_s
         self._listener: Final = listener
@@ -179,7 +185,7 @@ class Link:
 
     def stop(self) -> None:
         """Tell it to leave when it has finished what it runs. RingBroken: its memory cannot be trusted."""
-        self.is_open = False
+        self.is_open, self.is_leaving = False, True
         self._post(_STOP, b"")
 
     def flush(self) -> None:
@@ -246,7 +252,7 @@ class Link:
         elif kind == _GOODBYE:
             if self.is_open:
                 self.unfit = Unfit("its worker left without having been told to")
-            self.is_open = False
+            self.has_left, self.is_open = self.is_leaving, False
         else:
             _refuse(f"its worker sent a record of kind {kind}, which means nothing to a bus")
 

@@ -12,8 +12,13 @@ loop, from `start` to `stop`, and everything here runs on the bus thread.
                                           `--start, condemn, stop--> WorkerPool (its own thread)
 
 **When a worker dies** the order of things is: everything it had finished is taken from its ring and told; then whose
-fault it was is read from its status words, and told; then a replacement is asked for, which is another worker, with
-another id. Nothing of it can be lost, told twice, or blamed on the wrong one, at whatever instruction it died.
+fault it was is read from its status words, and told; then as many are asked for as its group is short of, which
+are other workers, with other ids. Nothing of it can be lost, told twice, or blamed on the wrong one, at whatever
+instruction it died.
+
+**When a worker is to leave** it gets STOP, finishes the command that it runs, tells it, and says GOODBYE. Then it has
+left, blamed for nothing, and what it was sent and had not begun is free to go elsewhere. Its process has
+`[workers] stop_timeout_s` from there on to end.
 
 **Doorbell and tick.** A worker rings when it has written and the bus sleeps. Once in very many times that
 wake-up is lost, because Python has no memory fence (see `driven.ring.waiting`); so while anything is expected, all
@@ -24,14 +29,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from driven.errors import RingBroken, SegmentUnavailable, WorkersUnavailable
-from driven.pool.backoff import Backoff
 from driven.pool.cpus import available_cpus
 from driven.pool.link import Link
 from driven.pool.process_worker import ProcessWorker
+from driven.pool.staff import Staff
 from driven.pool.vitals import WORKER_DIED, vitals_of, with_traceback
 from driven.pool.worker import Verdict, plan_of
 from driven.pool.worker_pool import STOPPED, WorkerPool
@@ -71,23 +75,19 @@ class WorkerLane:
 
         Args:
             settings: the section ``[workers]``.
-            groups: group name to its number of workers.
+            groups: group name to its number of workers; `grow` and `retire` change it.
             recipe: how workers make the application; one that comes out different is refused.
             log_id: names the log that the commands belong to.
             make: starts a worker of the kind that this lane has.
 
         """
         self._settings: Final = settings
-        self._groups: Final = dict(groups)
         self._recipe: Final = recipe
         self._log_id: Final = log_id
         self._make: Final = make
         self._workers: Final[dict[int, Worker]] = {}
         self._links: Final[dict[int, Link]] = {}
-        self._failed_starts: Final[Counter[str]] = Counter()
-        """Of each group, in a row: workers that did not get ready."""
-        self._backoff: Final = Backoff()
-        """Of each group, in a row: workers that completed nothing, ready or not."""
+        self._staff: Final = Staff(groups, self._start_worker)
         self._unrung: Final[dict[int, Link]] = {}
         self._tick: asyncio.TimerHandle | None = None
         self._is_stopping = False
@@ -110,9 +110,7 @@ class WorkerLane:
         plan = plan_of(self._settings, self._recipe, self._log_id, available_cpus().count)
         self._pool = WorkerPool(self._make, plan, self, self._loop.call_soon_threadsafe)
         self._start_pool(self._pool)
-        for group, number in self._groups.items():
-            for _ in range(number):
-                self._pool.start_worker(group)
+        self._staff.hire_all()
         self._note_readiness()
         try:
             await self._started
@@ -130,6 +128,7 @@ class WorkerLane:
             return
         if not self._is_stopping:
             self._is_stopping = True
+            self._staff.dissolve()
             self._fail_to_start("it was stopped while it started")
             for link in tuple(self._links.values()):
                 self._dismiss(link)
@@ -175,6 +174,16 @@ class WorkerLane:
         except RingBroken as error:
             self._quarantine(link, error)
 
+    def grow(self, group: str) -> None:
+        """Have one more worker of a group, as soon as there can be one; nothing happens while the lane stops."""
+        if not self._is_stopping:
+            self._staff.grow(group)
+
+    def retire(self, worker_id: int) -> None:
+        """Have one worker less: this one, which finishes what it runs and leaves; nothing new if it goes already."""
+        if self._staff.retire(worker_id) and (link := self._links.get(worker_id)) is not None:
+            self._dismiss(link)
+
     def vitals(self) -> tuple[Vitals, ...]:
         """A look at every worker."""
         return tuple(
@@ -188,7 +197,7 @@ class WorkerLane:
         """There is a process; it will say HELLO, or die."""
         link = Link(worker.worker_id, worker.channel, worker.timeouts_s, self._listener, self._on_hello)
         self._workers[worker.worker_id], self._links[worker.worker_id] = worker, link
-        if self._is_stopping:
+        if worker.worker_id not in self._staff:
             self._dismiss(link)
             return
         self._loop.add_reader(worker.channel.doorbell_fileno(), self._on_doorbell, link)
@@ -196,39 +205,37 @@ class WorkerLane:
             self._arm_tick()
         self._on_doorbell(link)  # says for the first time that the bus sleeps
 
-    def start_failed(self, group: str, error: Exception) -> None:
+    def start_failed(self, worker_id: int, group: str, error: Exception) -> None:
         """There could be no process."""
-        self._retry_start(group, str(error))
+        if self._staff.lose(worker_id):
+            self._hire_again(group, str(error))
 
     def worker_ended(self, worker: Worker, cause: Failure) -> None:
-        """Tell what it had finished, then whose fault its end was; then have another."""
+        """Tell what it had finished, then whose fault its end was; then have as many as are missing."""
         link = self._links.pop(worker.worker_id)
         self._unrung.pop(worker.worker_id, None)
         del self._workers[worker.worker_id]
         self._loop.remove_reader(worker.channel.doorbell_fileno())
-        self._drain(link)
+        is_told = self._drain(link)
         if link.unfit is not None:
             cause = Failure(WORKER_DIED, link.unfit.reason, link.unfit.traceback)
         blamed = link.blamed(worker.verdict)
         worker.channel.close()
-        if link.is_ready:
+        was_member = self._staff.lose(worker.worker_id)
+        if link.is_ready and not link.has_left:
             self._listener.worker_gone(link.worker_id, blamed, cause)
+            if worker.verdict is not STOPPED:
+                whose = f"while it ran the command at position {blamed[0]}" if blamed else "with no command to blame"
+                logger.warning("Worker %d (%s) is gone, %s: %s.", link.worker_id, worker.name, whose, cause.message)
+        if link.is_ready or is_told:
             self._listener.turn_wanted()
-        if self._is_stopping or self._pool is None:
-            return
-        if link.is_ready:
-            whose = f"while it ran the command at position {blamed[0]}" if blamed else "with no command to blame"
-            logger.warning("Worker %d (%s) is gone, %s: %s.", link.worker_id, worker.name, whose, cause.message)
-            self._replace(link, worker.group)
-        else:
-            # What it says that it cannot do, the next one cannot either.
-            if link.unfit is not None and self._fail_to_start(with_traceback(cause)):
-                return
-            self._retry_start(worker.group, with_traceback(cause))
+        if was_member:
+            self._find_another(link, worker.group, with_traceback(cause))
 
     def pool_broken(self, error: InfrastructureError) -> None:
         """No worker can be had any more."""
         self._is_stopping = True
+        self._staff.dissolve()
         if not self._fail_to_start(str(error)):
             self._listener.lane_failed(error)
             self._listener.turn_wanted()
@@ -252,21 +259,19 @@ class WorkerLane:
             raise WorkersUnavailable(f"the pool's thread cannot be started: {error}") from error
 
     def _on_hello(self, link: Link, hello: Hello) -> None:
-        if self._is_stopping:
+        if link.worker_id not in self._staff:
             return
         if hello.wiring != self._recipe.wiring:
             link.unfit = Unfit(self._difference(hello))
             self._condemn(link, Verdict(link.unfit.reason))
             return
-        group = self._workers[link.worker_id].group
         link.is_ready = link.is_open = True
-        self._failed_starts[group] = 0
-        self._listener.worker_ready(link.worker_id, group)
+        self._staff.make_ready(link.worker_id)
+        self._listener.worker_ready(link.worker_id, self._workers[link.worker_id].group)
         self._note_readiness()
 
     def _note_readiness(self) -> None:
-        ready = sum(link.is_ready for link in self._links.values())
-        if ready == sum(self._groups.values()) and not self._started.done():
+        if self._staff.is_complete and not self._started.done():
             self._started.set_result(None)
 
     def _fail_to_start(self, reason: str) -> bool:
@@ -276,41 +281,28 @@ class WorkerLane:
         self._started.set_exception(WorkersUnavailable(reason))
         return True
 
-    def _retry_start(self, group: str, reason: str) -> None:
+    def _start_worker(self, group: str, delay_s: float) -> int:
+        assert self._pool is not None  # noqa: S101 - nobody is hired before `start` and after `stop`
+        return self._pool.start_worker(group, delay_s)
+
+    def _find_another(self, link: Link, group: str, reason: str) -> None:
+        """A worker is dead that was to stay."""
+        if link.is_ready:
+            self._staff.replace(group, has_completed=link.has_completed)
+        # What it says that it cannot do, the next one cannot either.
+        elif link.unfit is None or not self._fail_to_start(reason):
+            self._hire_again(group, reason)
+
+    def _hire_again(self, group: str, reason: str) -> None:
         """A worker did not get ready: try again, but not for ever."""
-        if self._is_stopping or self._pool is None:
-            return
-        self._failed_starts[group] += 1
-        failures = self._failed_starts[group]
+        failures = self._staff.hire_again(group)
         logger.warning("A worker of group %s did not get ready, %d in a row by now: %s", group, failures, reason)
-        if failures < FAILED_STARTS:
-            self._start_later(group)
+        if failures < FAILED_STARTS or (self._started.done() and self._staff.is_served(group)):
             return
         told = f"{failures} workers of group {group!r} in a row did not get ready; the last one: {reason}"
-        if self._fail_to_start(told):
-            return
-        if self._is_served(group):
-            self._start_later(group)
-            return
-        self._listener.lane_failed(WorkersUnavailable(told))
-        self._listener.turn_wanted()
-
-    def _replace(self, link: Link, group: str) -> None:
-        """Have another worker for one that was ready: at once, unless it was good for nothing."""
-        if not link.has_completed:
-            self._start_later(group)
-        elif self._pool is not None:
-            self._backoff.forget(group)
-            self._pool.start_worker(group)
-
-    def _start_later(self, group: str) -> None:
-        """Have another worker after one that completed nothing, the later the more of them there were in a row."""
-        if self._pool is not None:
-            self._pool.start_worker(group, self._backoff.delay_s(group))
-
-    def _is_served(self, group: str) -> bool:
-        """Whether a worker of this group takes commands; then those that cannot be had are no failure of the lane."""
-        return any(link.is_open and self._workers[number].group == group for number, link in self._links.items())
+        if not self._fail_to_start(told):
+            self._listener.lane_failed(WorkersUnavailable(told))
+            self._listener.turn_wanted()
 
     def _difference(self, hello: Hello) -> str:
         """How a worker differs from us, and what may have made it so."""
@@ -336,10 +328,19 @@ class WorkerLane:
         except RingBroken as error:
             self._quarantine(link, error)
             return True
-        # It may never end by itself: a thread that a handler left keeps a process.
-        if is_told and link.is_ready and link.unfit is not None:
-            self._condemn(link, Verdict(link.unfit.reason, link.blamed(None)))
+        if is_told and link.is_ready and not link.is_open:
+            self._look_at_farewell(link)
         return is_told
+
+    def _look_at_farewell(self, link: Link) -> None:
+        """It leaves, or says that it must; it may never end by itself: a thread that a handler left keeps a process."""
+        if link.unfit is not None:
+            self._condemn(link, Verdict(link.unfit.reason, link.blamed(None)))
+        elif link.has_left:
+            self._listener.worker_left(link.worker_id)
+            worker = self._workers.get(link.worker_id)
+            if worker is not None and self._pool is not None:
+                self._pool.see_off(worker, self._settings.stop_timeout_s)
 
     def _arm_tick(self) -> None:
         self._tick = self._loop.call_later(LONGEST_SLEEP_S, self._on_tick)
@@ -370,12 +371,17 @@ class WorkerLane:
         self._listener.turn_wanted()
 
     def _dismiss(self, link: Link) -> None:
-        """Have a worker leave: one that is ready by its own will, any other at once."""
+        """Have a worker leave: one that is ready by its own will, any other at once; nothing new if it does already."""
+        if link.is_leaving:
+            return
         if link.is_ready and link.is_trusted:
             try:
                 link.stop()
             except RingBroken as error:
                 self._quarantine(link, error)
+            else:
+                self._listener.worker_leaving(link.worker_id)
+                self._listener.turn_wanted()
         else:
             self._condemn(link, STOPPED)
 

@@ -54,7 +54,7 @@ LONGEST_STEP_S: Final = 1.0
 GRACE_S: Final = 1.0
 """From SIGTERM to SIGKILL."""
 
-STOPPED: Final = Verdict("its worker was stopped with the bus")
+STOPPED: Final = Verdict("its worker was stopped")
 
 
 class PoolClient(Protocol):
@@ -63,8 +63,8 @@ class PoolClient(Protocol):
     def worker_started(self, worker: Worker) -> None:
         """There is a process, which is not ready yet; its channel is the client's from now on."""
 
-    def start_failed(self, group: str, error: Exception) -> None:
-        """There could be no process for this group."""
+    def start_failed(self, worker_id: int, group: str, error: Exception) -> None:
+        """There could be no process."""
 
     def worker_ended(self, worker: Worker, cause: Failure) -> None:
         """The process and its group are no more; the client is to close the channel."""
@@ -95,11 +95,11 @@ class WorkerPool:
         # A daemon: a program that ends without closing its bus ends, and its workers with it.
         self._thread: Final = threading.Thread(target=self._run, name="driven-pool", daemon=True)
         self._is_ticking = False
+        self._ids: Final = count(1)
         # The rest is the thread's own.
         self._selector: Final = selectors.DefaultSelector()
-        self._ids: Final = count(1)
         self._watches: Final[dict[int, _Watch]] = {}
-        self._due: Final[list[tuple[float, str]]] = []
+        self._due: Final[list[tuple[float, int, str]]] = []
         self._now_s = 0.0
         self._step_s = 0.0
         self._last_look_s = time.monotonic()
@@ -112,13 +112,19 @@ class WorkerPool:
         self._selector.register(self._bell.fileno(), selectors.EVENT_READ)
         self._thread.start()
 
-    def start_worker(self, group: str, delay_s: float = 0.0) -> None:
-        """Have a worker of this group, in `delay_s` seconds."""
-        self._order(lambda: self._start_later(group, delay_s))
+    def start_worker(self, group: str, delay_s: float = 0.0) -> int:
+        """Have a worker of this group, in `delay_s` seconds; return its id, under which it starts or fails to."""
+        worker_id = next(self._ids)
+        self._order(lambda: self._start_later(worker_id, group, delay_s))
+        return worker_id
 
     def condemn(self, worker: Worker, verdict: Verdict) -> None:
         """Kill a worker at once."""
         self._order(lambda: self._condemn(worker, verdict, grace_s=0.0))
+
+    def see_off(self, worker: Worker, timeout_s: float) -> None:
+        """Give a worker that says GOODBYE so long to end by itself."""
+        self._order(lambda: self._see_off(worker, timeout_s))
 
     def watch(self) -> None:
         """Hear that a command was sent whose time is limited; costs nothing while others of the kind are under way."""
@@ -176,24 +182,24 @@ class WorkerPool:
     def _is_anything_timed(self) -> bool:
         return bool(self._due or self._stop_at_s is not None or any(w.is_timed() for w in self._watches.values()))
 
-    def _start_later(self, group: str, delay_s: float) -> None:
+    def _start_later(self, worker_id: int, group: str, delay_s: float) -> None:
         if self._stop_at_s is None:
-            self._due.append((self._now_s + delay_s, group))
+            self._due.append((self._now_s + delay_s, worker_id, group))
 
     def _start_what_is_due(self) -> None:
         for start in [start for start in self._due if start[0] <= self._now_s]:
             self._due.remove(start)
-            self._start_worker(start[1])
+            self._start_worker(start[1], start[2])
 
-    def _start_worker(self, group: str) -> None:
+    def _start_worker(self, worker_id: int, group: str) -> None:
         try:
-            worker = self._make(next(self._ids), group, self._plan)
+            worker = self._make(worker_id, group, self._plan)
         except (DrivenError, OSError) as error:
             logger.warning("A worker of group %s cannot be started: %s", group, error)
-            self._tell(self._client.start_failed, group, error)
+            self._tell(self._client.start_failed, worker_id, group, error)
             return
-        logger.debug("Worker %d of group %s is %s.", worker.worker_id, group, worker.name)
-        watch = self._watches[worker.worker_id] = _Watch(worker, self._plan.start_timeout_s)
+        logger.debug("Worker %d of group %s is %s.", worker_id, group, worker.name)
+        watch = self._watches[worker_id] = _Watch(worker, self._plan.start_timeout_s)
         if worker.end_descriptor >= 0:
             self._selector.register(worker.end_descriptor, selectors.EVENT_READ, watch)
         self._tell(self._client.worker_started, worker)
@@ -208,6 +214,8 @@ class WorkerPool:
             if worker.verdict is not None:
                 if self._now_s >= worker.kill_at_s:
                     worker.kill()
+            elif watch.leave_at_s is not None and self._now_s >= watch.leave_at_s:
+                self._condemn(worker, STOPPED, GRACE_S)
             elif verdict := watch.look(self._step_s):
                 self._condemn(worker, verdict, GRACE_S)
 
@@ -228,6 +236,11 @@ class WorkerPool:
             worker.terminate()
         else:
             worker.kill()
+
+    def _see_off(self, worker: Worker, timeout_s: float) -> None:
+        watch = self._watches.get(worker.worker_id)
+        if watch is not None:
+            watch.leave_at_s = self._now_s + timeout_s
 
     def _bury(self, watch: _Watch) -> None:
         worker = watch.worker
@@ -256,10 +269,12 @@ class WorkerPool:
 class _Watch:
     """One worker, and for how long it has been seen to do what it does."""
 
-    __slots__ = ("_command", "_is_starting", "_seconds", "_start_timeout_s", "worker")
+    __slots__ = ("_command", "_is_starting", "_seconds", "_start_timeout_s", "leave_at_s", "worker")
 
     def __init__(self, worker: Worker, start_timeout_s: float) -> None:
         self.worker = worker
+        self.leave_at_s: float | None = None
+        """When it is to have ended by itself, on the pool's clock."""
         self._start_timeout_s = start_timeout_s
         self._is_starting = True
         self._command: tuple[int, int] | None = None
@@ -268,7 +283,8 @@ class _Watch:
     def is_timed(self) -> bool:
         """Whether time matters to it now."""
         worker = self.worker
-        return self._is_starting or bool(worker.timeouts_s) or worker.verdict is not None or worker.end_descriptor < 0
+        is_ending = worker.verdict is not None or self.leave_at_s is not None
+        return self._is_starting or is_ending or bool(worker.timeouts_s) or worker.end_descriptor < 0
 
     def has_ended_unseen(self) -> bool:
         """Whether it has ended where no descriptor tells."""

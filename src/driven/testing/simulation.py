@@ -63,6 +63,8 @@ class Faults(msgspec.Struct, frozen=True):
 
     kill: float = 0.0
     """That a worker is killed, whatever it does."""
+    recycle: float = 0.0
+    """That a worker is told to leave, and another one comes."""
     kill_running_only: bool = False
     """Whether only a worker that runs a command is killed."""
     ring_slots: int = 8
@@ -85,6 +87,7 @@ class _Worker:
         self.running: Submission | None = None
         self.finished: bytes | None = None
         self.is_asking = False
+        self.is_leaving = False
 
 
 class SimulatedLane:
@@ -115,6 +118,7 @@ class SimulatedLane:
         """Into the ring, if it has room."""
         del timeout_s
         worker = self._workers[worker_id]
+        assert not worker.is_leaving, "a worker that leaves is sent nothing"  # noqa: S101 - what this checks of the bus
         if len(worker.ring) >= self._faults.ring_slots:
             return False
         worker.ring.append(encode(submission))
@@ -127,13 +131,26 @@ class SimulatedLane:
         """Kept for the handler that asked."""
         self._answers[worker_id] = encode(state)
 
+    def grow(self, group: str) -> None:
+        """Here a new worker is ready at once."""
+        self._spawn(group)
+
+    def retire(self, worker_id: int) -> None:
+        """It leaves at a later step, when it has delivered what it runs."""
+        worker = self._workers.get(worker_id)
+        if worker is not None and not worker.is_leaving:
+            worker.is_leaving = True
+            self._listener().worker_leaving(worker_id)
+
     def vitals(self) -> tuple[Vitals, ...]:
         """Every worker, as idle."""
         return tuple(Vitals(one.worker_id, 0, one.group, "idle", 0, 0.0, 0) for one in self._workers.values())
 
     def step(self) -> bool:
         """Let one worker do one thing; False when none of them can."""
-        movable = [one for one in self._workers.values() if (one.ring or one.finished) and not one.is_asking]
+        movable = [
+            one for one in self._workers.values() if (one.ring or one.finished or one.is_leaving) and not one.is_asking
+        ]
         if not movable:
             return False
         worker = self._chance.choice(movable)
@@ -142,6 +159,12 @@ class SimulatedLane:
             self._kill(worker)
         elif worker.finished is not None:
             self._deliver(worker)
+        elif worker.is_leaving:
+            del self._workers[worker.worker_id]
+            self._listener().worker_left(worker.worker_id)
+        elif self._chance.random() < self._faults.recycle:
+            self.retire(worker.worker_id)
+            self.grow(worker.group)
         else:
             self._run(worker)
         return True
@@ -163,7 +186,8 @@ class SimulatedLane:
         self._listener().worker_gone(
             worker.worker_id, blamed, Failure("driven.errors.WorkerDied", "killed by the simulation")
         )
-        self._spawn(worker.group)
+        if not worker.is_leaving:
+            self._spawn(worker.group)
 
     def _run(self, worker: _Worker) -> None:
         """The handler runs now; its outcome is delivered at a later step."""

@@ -341,6 +341,23 @@ def test_a_key_finds_another_worker_when_its_own_has_died() -> None:
     assert assigned(scheduler) == {2: [2]}
 
 
+def test_a_worker_that_leaves_gets_nothing_more_and_its_keys_go_elsewhere() -> None:
+    """D3, D5: what was reserved for it moves at once, what it holds when it has left; one that finishes it is heard."""
+    scheduler = scheduler_with(2, {SHORT: CREDIT_NS})
+    enqueue(scheduler, [1, 2], sticky_key="a")
+    enqueue(scheduler, [3])
+    assert assigned(scheduler) == {1: [1], 2: [3]}
+
+    scheduler.close_worker(1)
+    scheduler.close_worker(1)
+    scheduler.complete(2, 3, CREDIT_NS)
+
+    assert assigned(scheduler) == {2: [2]}
+    scheduler.complete(1, 1, CREDIT_NS)
+    assert assigned(scheduler) == {}
+    assert scheduler.remove_worker(1) == []
+
+
 def test_the_memory_of_keys_is_bounded() -> None:
     """P13: a stream of new keys does not grow the scheduler without end; the oldest key is forgotten."""
     scheduler = scheduler_with(1, {SHORT: 0})

@@ -52,6 +52,7 @@ PLACEMENTS = st.fixed_dictionaries(
 FAULTS = st.builds(
     Faults,
     kill=st.sampled_from([0.0, 0.0, 0.1, 0.3]),
+    recycle=st.sampled_from([0.0, 0.0, 0.2]),
     ring_slots=st.integers(1, 4),
     late_store=st.sampled_from([0.0, 0.5]),
 )
@@ -72,7 +73,7 @@ def inline_digest(roots: list[Plan]) -> str:
 def test_the_log_is_the_same_for_any_number_of_workers(
     workers: int, roots: list[Plan], placements: dict[str, CommandSettings], faults: Faults, seed: int
 ) -> None:
-    """O6, B5, B6: 0, 1, 2 and 4 workers, killed and delayed at random, leave the log of the inline run."""
+    """O6, B5, B6, D3: 0, 1, 2 and 4 workers, killed, replaced, delayed at random, leave the log of the inline run."""
     configuration = Settings(commands=placements, workers=MANY_ATTEMPTS)
 
     simulation = Simulation(REGISTRY, workers=workers, seed=seed, faults=faults, settings=configuration)
@@ -88,6 +89,7 @@ class Retirements(Middleware):
         """None yet."""
         self.positions: list[int] = []
         self.discarded_outcomes = 0
+        self.left: list[int] = []
 
     def retired(self, name: str, envelope: Envelope, outcome: object) -> None:
         """Note the position."""
@@ -96,6 +98,10 @@ class Retirements(Middleware):
     def discarded(self, name: str, envelope: Envelope) -> None:
         """Count it."""
         self.discarded_outcomes += 1
+
+    def worker_left(self, worker_id: int) -> None:
+        """Note which."""
+        self.left.append(worker_id)
 
 
 @settings(max_examples=200)
@@ -124,6 +130,18 @@ def test_stale_reads_happen_in_these_applications() -> None:
         simulation.run([command_of(plan) for plan in roots])
 
     assert seen.discarded_outcomes > 0
+
+
+def test_workers_leave_with_commands_in_their_rings_and_middleware_hears_of_it() -> None:
+    """D3: what a worker had not begun goes elsewhere, and nobody says that anything died."""
+    seen = Retirements()
+    roots = [Plan(kind="stateless", key="a", amount=n) for n in range(60)]
+
+    simulation = Simulation(REGISTRY, workers=2, seed=3, faults=Faults(recycle=0.3), middleware=[seen])
+    simulation.run([command_of(plan) for plan in roots])
+
+    assert len(seen.left) > 5
+    assert simulation.digest() == inline_digest(roots)
 
 
 @settings(max_examples=100)

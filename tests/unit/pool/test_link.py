@@ -62,6 +62,14 @@ class Listener:
         """A link never says so."""
         raise AssertionError(worker_id, blamed, cause)
 
+    def worker_leaving(self, worker_id: int) -> None:
+        """A link never says so."""
+        raise AssertionError(worker_id)
+
+    def worker_left(self, worker_id: int) -> None:
+        """A link never says so."""
+        raise AssertionError(worker_id)
+
     def lane_failed(self, error: InfrastructureError) -> None:
         """A link never says so."""
         raise error
@@ -302,6 +310,7 @@ def test_a_farewell_that_nobody_asked_for_is_a_failure(*, is_told: bool, ends: E
     ends.link.drain()
 
     assert (ends.link.unfit is None) is is_told
+    assert ends.link.has_left is is_told
     assert not ends.link.is_open
 
 
