@@ -21,6 +21,7 @@ from driven import (
     open_bus,
 )
 from driven.adapters.stores.memory import MemoryStore
+from driven.bus.message_bus import TURN_LIMIT
 
 
 class Carry(Command):
@@ -168,3 +169,13 @@ async def test_who_waits_at_the_entrance_of_a_closing_bus_is_told_so() -> None:
             with pytest.raises(BusClosed):
                 await task
         assert inside.is_settled
+
+
+@on_both_loops
+async def test_who_submits_in_a_loop_lets_the_bus_work_meanwhile() -> None:
+    """F4: a producer that never waits for anything else does not starve the bus."""
+    async with open_bus(porters, room_for(100_000)) as bus:
+        for number in range(2 * TURN_LIMIT):
+            await bus.submit(Drop(number))
+
+        assert bus.statistics().retired > 0

@@ -31,7 +31,7 @@ class Entrance:
     @property
     def is_free(self) -> bool:
         """Whether somebody who comes now need not wait."""
-        return not self._waiting and not self._promised and self._has_room()
+        return not self._waiting and not self._promised and self._inside() < self._capacity
 
     async def enter(self, wait_s: float | None) -> None:
         """Return when there is room; the caller must use it before it awaits anything else.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from driven.bus.conductor import Conductor
+    from driven.bus.journal import Page
     from driven.bus.lane import Lane
     from driven.bus.projections import Projections
     from driven.bus.receipts import CommandOutcome, Receipt
@@ -65,7 +66,9 @@ class MessageBus:
         """Made by `open_bus`, inside the event loop it is to live in."""
         self._registry: Final = registry
         self._conductor: Final = conductor
+        self._admit: Final = conductor.admit
         self._store: Final = store
+        self._is_store_blocking: Final = store.is_blocking
         self._projections: Final = projections
         self._lane: Final = lane
         self._inline_because: Final = inline_because
@@ -74,6 +77,7 @@ class MessageBus:
         self._first_position: Final = store.last_position
         self._is_pump_due = False
         self._is_turning = False
+        self._accepted_since_pump = 0
         self._context: Final = contextvars.copy_context()
         """What handlers see of context variables: neither those of a submitter, nor of whoever wakes the bus (O6)."""
         self._drained: asyncio.Event | None = None
@@ -109,7 +113,9 @@ class MessageBus:
             if not command_id or command_id.startswith("@"):
                 text = f"command_id {command_id!r} is empty or begins with '@', as the bus's own ids do; choose another"
                 raise ValueError(text)
-        return self._accept(draft(self._registry, command), command_id, wait_s, plain_text("trace", trace))
+        if trace != "":  # what is no text at all is refused, empty or not
+            trace = plain_text("trace", trace)
+        return self._accept(draft(self._registry, command), command_id, wait_s, trace)
 
     def handle(self, command: Command, *, command_id: str | None = None) -> Coroutine[Any, Any, CommandOutcome]:
         """Submit a command and wait until it has retired; raises what `submit` and `Receipt.handled` raise."""
@@ -197,20 +203,28 @@ class MessageBus:
     async def _accept(self, offered: Draft, command_id: str | None, wait_s: float | None, trace: str) -> Receipt:
         if asyncio.get_running_loop() is not self._loop:
             return await asyncio.wrap_future(self._visit(self._accept(offered, command_id, wait_s, trace)))
-        self._check_open()
         if not self._entrance.is_free:
+            self._check_open()
             await self._entrance.enter(wait_s)
         try:
             self._check_open()
-            receipt = self._conductor.admit(offered, command_id, trace)
-            page = self._conductor.page
-        finally:
-            self.wake()  # when nothing was admitted as well: the place goes to the next at the entrance
-        if self._store.is_blocking and not page.is_empty:
-            await page.decided.wait()
-            if not page.is_in_store:
-                self._check_open()
+            receipt = self._admit(offered, command_id, trace)
+        finally:  # when nothing was admitted as well: the place goes to the next at the entrance
+            if not self._is_pump_due:
+                self.wake()
+        if self._is_store_blocking:
+            await self._until_durable(self._conductor.page)
+        self._accepted_since_pump += 1
+        if self._accepted_since_pump >= TURN_LIMIT:
+            await asyncio.sleep(0)  # whoever submits in a loop lets the bus work meanwhile
         return receipt
+
+    async def _until_durable(self, page: Page) -> None:
+        if page.is_empty:
+            return
+        await page.decided.wait()
+        if not page.is_in_store:
+            self._check_open()
 
     def _check_open(self) -> None:
         if self._conductor.failure is not None:
@@ -220,6 +234,7 @@ class MessageBus:
 
     def _pump(self) -> None:
         self._is_pump_due = False
+        self._accepted_since_pump = 0
         self._is_turning = True
         try:
             if self._conductor.turn(TURN_LIMIT):

@@ -46,24 +46,20 @@ class Settlement(msgspec.Struct, frozen=True):
 _first_waiter: Final = threading.Lock()
 
 
-class Milestone:
-    """Something that is reached once, and the futures of those who wait for it."""
+class Milestone(msgspec.Struct, gc=False, eq=False):
+    """Something that is reached once, and the futures of those who wait for it.
 
-    __slots__ = ("_is_reached", "_waiters")
+    There are several for each command, so they are kept from the garbage collector: what waits is let go when the
+    milestone is reached, as every one is, in the end.
+    """
 
-    def __init__(self) -> None:
-        """Not reached yet."""
-        self._is_reached = False
-        self._waiters: list[asyncio.Future[None]] | None = None
-
-    @property
-    def is_reached(self) -> bool:
-        """Whether it was reached."""
-        return self._is_reached
+    is_reached: bool = False
+    """Whether it was reached."""
+    _waiters: list[asyncio.Future[None]] | None = None
 
     async def wait(self) -> None:
         """Return once it is reached; may be called from any event loop."""
-        if self._is_reached:
+        if self.is_reached:
             return
         future = asyncio.get_running_loop().create_future()
         waiters = self._waiters
@@ -72,7 +68,7 @@ class Milestone:
                 waiters = self._waiters = self._waiters or []
         waiters.append(future)
         # reach() sets the claim before it looks at the list: either it finds this future there, or we see the claim
-        if self._is_reached:
+        if self.is_reached:
             return
         try:
             await future
@@ -83,9 +79,9 @@ class Milestone:
 
     def reach(self) -> None:
         """Wake everybody; called on the bus thread."""
-        if self._is_reached:
+        if self.is_reached:
             return
-        self._is_reached = True
+        self.is_reached = True
         # a copy: whoever gives up in another thread takes himself out of the list meanwhile
         for future in tuple(self._waiters or ()):
             _wake(future)
