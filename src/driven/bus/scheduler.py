@@ -52,10 +52,11 @@ class _Kind(Generic[CandidateT]):
 class Scheduler(Generic[CandidateT]):
     """Commands that may start, workers that are there, and the matching of the two."""
 
-    __slots__ = ("_groups", "_kinds", "_workers")
+    __slots__ = ("_credit_ns", "_groups", "_kinds", "_workers")
 
-    def __init__(self) -> None:
-        """No worker is there yet."""
+    def __init__(self, credit_ns: float = CREDIT_NS) -> None:
+        """No worker is there yet; each may hold less than `credit_ns` nanoseconds of estimated work, and one more."""
+        self._credit_ns: Final = credit_ns
         self._groups: dict[str, WorkerGroup[CandidateT]] = {}
         self._workers: dict[int, Worker[CandidateT]] = {}
         self._kinds: dict[int, _Kind[CandidateT]] = {}
@@ -151,12 +152,12 @@ class Scheduler(Generic[CandidateT]):
     def _group(self, name: str) -> WorkerGroup[CandidateT]:
         group = self._groups.get(name)
         if group is None:
-            group = self._groups[name] = WorkerGroup()
+            group = self._groups[name] = WorkerGroup(self._credit_ns)
         return group
 
     def _assign_shared(self, group: WorkerGroup[CandidateT]) -> Iterator[tuple[CandidateT, int]]:
         """Give what any worker may take to those with nothing to do, then to those with credit, in turn."""
-        kinds, row, late = self._kinds, group.queue.row, group.queue.late
+        kinds, row, late, credit_ns = self._kinds, group.queue.row, group.queue.late, self._credit_ns
         while (row or late) and (worker := group.next_worker()) is not None:
             if late or worker.homes or kinds[row[0].type_id].is_sticky:
                 candidate = self._next_for(worker)
@@ -169,7 +170,7 @@ class Scheduler(Generic[CandidateT]):
             candidate.load_ns = kinds[candidate.type_id].average_ns
             worker.held_ns += candidate.load_ns
             yield candidate, worker.worker_id
-            if worker.held_ns < CREDIT_NS and not (worker.is_full or worker.is_in_hungry):
+            if worker.held_ns < credit_ns and not (worker.is_full or worker.is_in_hungry):
                 worker.is_in_hungry = True
                 group.hungry.append(worker)
 

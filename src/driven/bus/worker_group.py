@@ -89,7 +89,7 @@ class Worker(Generic[CandidateT]):
     @property
     def has_credit(self) -> bool:
         """Whether it may be given more: one that holds nothing is worth asking again, whatever it refused before."""
-        return not self.is_refusing and (not self.held or (self.held_ns < CREDIT_NS and not self.is_full))
+        return not self.is_refusing and (not self.held or (self.held_ns < self.group.credit_ns and not self.is_full))
 
     @property
     def first_home(self) -> Home[CandidateT] | None:
@@ -106,9 +106,21 @@ class Worker(Generic[CandidateT]):
 class WorkerGroup(Generic[CandidateT]):
     """Workers that share a queue."""
 
-    __slots__ = ("_crowded", "_home_of", "hungry", "idle", "owing", "queue", "refusing", "reserved", "workers")
+    __slots__ = (
+        "_crowded",
+        "_home_of",
+        "credit_ns",
+        "hungry",
+        "idle",
+        "owing",
+        "queue",
+        "refusing",
+        "reserved",
+        "workers",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, credit_ns: float) -> None:
+        self.credit_ns: Final = credit_ns
         self.queue: CandidateQueue[CandidateT] = CandidateQueue()
         self.workers: dict[int, Worker[CandidateT]] = {}
         self.idle: list[Worker[CandidateT]] = []
