@@ -154,12 +154,26 @@ def act(plan: Plan, context: Context) -> None:
         until = time.perf_counter() + plan.spin_us / 1e6
         while time.perf_counter() < until:
             pass
+    marks = os.environ.get("ORDERING_SCRIBBLE_MARKS")
+    if marks and context.envelope.position % 3 == 0:
+        scribble_once(marks, context.envelope.position)
     marks = os.environ.get("ORDERING_DEATH_MARKS")
     if plan.dies and marks:
         mark = os.path.join(marks, str(context.envelope.position))  # noqa: PTH118 - one import fewer in workers
         if not os.path.exists(mark):  # noqa: PTH110
             open(mark, "w").close()  # noqa: PTH123
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def scribble_once(marks: str, position: int) -> None:
+    """Garble the memory that this worker shares with the bus, the first time that the command is tried."""
+    from scribbles import scribble  # noqa: PLC0415 - what most tests do without
+
+    mark = os.path.join(marks, str(position))  # noqa: PTH118 - as above
+    if not os.path.exists(mark):  # noqa: PTH110 - as above
+        with open(mark, "w") as told:  # noqa: PTH123 - as above
+            seed = int(os.environ["ORDERING_SCRIBBLE_SEED"]) * 1_000_000 + position
+            told.write(scribble(seed, int(os.environ["ORDERING_SCRIBBLE_RING_BYTES"])))
 
 
 def check(plan: Plan, context: Context, result: int) -> None:

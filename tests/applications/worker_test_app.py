@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from driven import Aggregate, Application, Command, Event, Placement, UnitOfWork
+from driven.ring import layout
 from driven.ring.channel import Channel
 from driven.ring.layout import RECORD_HEADER_BYTES, TAIL_WORD
 from driven.ring.ring_buffer import RingBuffer
 from driven.ring.status import WorkerStatus
+from scribbles import shared_memory_of_this_process
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -178,6 +180,25 @@ def _garble(command: Do) -> Done:
     return Done("garbled")
 
 
+def _hide(command: Do) -> Done:
+    """Wait until the next command lies in the ring, or its outcome would, and set the cursor back to before it."""
+    ring = {"commands": layout.to_worker_ring, "outcomes": layout.to_bus_ring}[command.argument](1 << 16)
+    start, _ = shared_memory_of_this_process()
+    words = (ctypes.c_uint64 * (ring.stop // layout.WORD_BYTES)).from_address(start)
+    tail, head = (ring.start // layout.WORD_BYTES + word for word in (layout.TAIL_WORD, layout.HEAD_WORD))
+
+    def hide() -> None:
+        while words[tail] == words[head]:
+            time.sleep(0)
+        words[tail] = words[head]
+
+    if command.argument == "commands":
+        hide()
+    else:
+        threading.Thread(target=hide, daemon=True).start()
+    return Done("hidden")
+
+
 def _garble_state(_: Do) -> NoReturn:
     """Overwrite the word that says what the worker does, and stay."""
     frame = sys._getframe()  # noqa: SLF001 - the loop that called us is some frames away
@@ -290,6 +311,7 @@ DEEDS = {
     "kill oneself": _kill_oneself,
     "die at": _die_at,
     "garble": _garble,
+    "hide": _hide,
     "garble state": _garble_state,
     "cannot receive": _cannot_receive,
     "wait for file": _wait_for_file,

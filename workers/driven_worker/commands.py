@@ -55,7 +55,12 @@ class CommandWork:
         self._execution = execution
 
     def run(self, loop: Loop, body: Body) -> None:
-        """Run one command, and tell its outcome."""
+        """Run one command, and tell its outcome.
+
+        Raises:
+            Exception: the command could not be given what it asked for; this worker has to end.
+
+        """
         try:
             submission = decode_submission(body)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is one command's (D10)
@@ -67,6 +72,8 @@ class CommandWork:
         began_ns = time.perf_counter_ns()
         outcome = self._outcome(loop, submission)
         elapsed_ns = time.perf_counter_ns() - began_ns
+        if loop.cut_off is not None:  # it may have failed of that, or made do without: another worker is to run it
+            raise loop.cut_off
         try:
             loop.tell(_COMPLETION, encode(Completion(position, generation, elapsed_ns, outcome)))
         except (SegmentUnavailable, MemoryError, OverflowError) as error:  # MessagePack ends at 4 GiB

@@ -51,12 +51,14 @@ class Work(Protocol):
 class Loop:
     """Has `work` done with what comes through `channel`, until told to stop."""
 
-    __slots__ = ("_answer", "_broken", "_channel", "_is_copy", "_is_stopping", "_waiting", "_work", "status")
+    __slots__ = ("_answer", "_broken", "_channel", "_is_copy", "_is_stopping", "_waiting", "_work", "cut_off", "status")
 
     def __init__(self, channel: Channel, work: Work) -> None:
         self._channel = channel
         self.status: WorkerStatus = channel.status
         """What this worker says about itself."""
+        self.cut_off: Exception | None = None
+        """Why what runs could not ask, or could not hear the answer: whatever comes of it is not its own doing."""
         self._work = work
         self._waiting: deque[Body] = deque()
         self._answer: tuple[int, Body] | None = None
@@ -93,15 +95,20 @@ class Loop:
 
         Raises:
             SegmentUnavailable: the body is large, and there is no memory to carry it.
+            RingBroken: nothing more can be told.
 
         """
         if self._is_copy:
             self._leave_as_a_copy()
         pause_s = SHORTEST_PAUSE_S
-        while not self._channel.send(kind, body):
-            self.status.heartbeat_ns = time.monotonic_ns()
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        try:
+            while not self._channel.send(kind, body):
+                self.status.heartbeat_ns = time.monotonic_ns()
+                time.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        except RingBroken as error:
+            self.cut_off = error
+            raise
 
     def wait(self) -> None:
         """Sleep until something may have come, but not for long."""
@@ -121,6 +128,7 @@ class Loop:
         """
         self._take_records()
         if self._answer is None and self._broken is not None:
+            self.cut_off = self._broken
             raise self._broken
         answer, self._answer = self._answer, None
         return answer

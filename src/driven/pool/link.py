@@ -183,6 +183,10 @@ class Link:
         """Answer the read that it waits for. RingBroken: its memory cannot be trusted."""
         self._post(_READ_REPLY, encode(state))
 
+    def restate(self) -> None:
+        """Say once more what was sent, lest the worker overwrote it and waits for ever."""
+        self._channel.restate()
+
     def stop(self) -> None:
         """Tell it to leave when it has finished what it runs. RingBroken: its memory cannot be trusted."""
         self.is_open, self.is_leaving = False, True

@@ -351,6 +351,7 @@ class WorkerLane:
             self._arm_tick()
         is_told = False
         for link in tuple(self._links.values()):
+            link.restate()
             is_told = self._drain(link) or is_told
         if is_told:
             self._listener.turn_wanted()

@@ -303,7 +303,17 @@ class Channel:
 
     def wait(self, timeout_s: float = LONGEST_SLEEP_S) -> None:
         """Return when there may be something to receive, or when `timeout_s` or `LONGEST_SLEEP_S` have passed."""
+        self.restate()
         self._sleeper.sleep(timeout_s)
+
+    def restate(self) -> None:
+        """Store this end's cursors once more; to be done now and then while something is expected.
+
+        A handler that writes where it must not may set a cursor back to where it stood. That looks like a ring with
+        nothing in it, and no check can tell.
+        """
+        self._outgoing.restate_tail()
+        self._incoming.restate_head()
 
     def doorbell_fileno(self) -> int:
         """Return the descriptor that becomes readable when records came while this end slept, for an event loop."""

@@ -336,6 +336,14 @@ class RingBuffer:
 
     # Trust, and the end.
 
+    def restate_tail(self) -> None:
+        """Store the writer's cursor once more: what others have overwritten must not hide a record for ever."""
+        self._cursors[TAIL_WORD] = self._tail
+
+    def restate_head(self) -> None:
+        """Store the reader's cursor once more, as `restate_tail` does."""
+        self._cursors[HEAD_WORD] = self._head
+
     def _are_plausible(self, head: int, tail: int) -> bool:
         return 0 <= tail - head <= self._capacity and not (head | tail) & _MISALIGNED
 
