@@ -4,13 +4,14 @@ PYTHON  ?= python3
 PYTHONS ?= python3.12 python3.13
 VENV    ?= .venv
 ROOT    ?=
+COMMANDS ?= 10000000
 
 PY    := $(VENV)/bin/python
 STAMP := $(VENV)/.installed-from-pyproject
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-pythons stress check lint types imports docs-check wheel-check bench-quick format clean
+.PHONY: help demo test test-pythons stress check lint types imports docs-check wheel-check bench bench-quick soak format clean
 
 help: ## this list
 	@echo 'make <target>, where <target> is one of'
@@ -65,8 +66,14 @@ docs-check: $(STAMP)
 wheel-check: $(STAMP)
 	@$(PY) tools/check_wheel.py
 
-bench-quick: $(STAMP) ## the benchmarks, each beside a rival, in about a minute
-	@PYTHONPATH=examples $(PY) -m benchmarks.quick
+bench: $(STAMP) ## single figures of every contender, with pytest-benchmark; minutes
+	@$(PY) -m pytest -q -o addopts='--import-mode=importlib' --benchmark-disable-gc --benchmark-sort=name benchmarks
+
+bench-quick: $(STAMP) ## everything beside its rivals, in less than 90 s; writes driven-bench/report.md
+	@$(PY) -m driven bench --quick
+
+soak: $(STAMP) ## COMMANDS=n commands through workers, and the memory of all processes; writes soak/
+	@$(PY) -m benchmarks.soak --commands $(COMMANDS)
 
 format: $(STAMP) ## fix what can be fixed safely, and format the code
 	@$(PY) -m ruff check --fix-only .

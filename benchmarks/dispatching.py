@@ -15,13 +15,13 @@ import platform
 import time
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.noop import DoNothing, app
 from driven.adapters.stores.memory import MemoryStore
 from driven.bus.middleware import Hooks
 from driven.bus.routing import routes
 from driven.bus.sequencer import Entry, Root, Sequencer
 from driven.bus.traffic import WorkerTraffic
 from driven.bus.working_state import WorkingState
+from driven.entrypoints.bench.application import DoNothing, app
 from driven.service.intake import draft
 from driven.service.registry import build_registry
 from driven.settings import DEFAULT_GROUP, Settings

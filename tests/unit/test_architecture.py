@@ -29,9 +29,10 @@ UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "X" * 3, "
 # Which library is imported where, and nowhere else.
 CONFINED = {
     "dishka": ("driven.service.injection",),
+    "matplotlib": ("driven.entrypoints.bench.charts",),
     "multiprocessing.resource_tracker": ("driven.ring.segment",),
     "multiprocessing.shared_memory": ("driven.ring.segment",),
-    "psutil": ("driven.pool",),
+    "psutil": ("driven.pool", "driven.entrypoints.bench"),
     "rich": ("driven.entrypoints",),
     "sqlite3": ("driven.adapters.stores",),
     "tyro": ("driven.entrypoints",),

@@ -6,6 +6,7 @@ when it runs: the doctor is there for those on whose machine the rest cannot be 
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeAlias
 
@@ -19,6 +20,7 @@ from driven.entrypoints.drawing.placement import placement_page
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from driven.entrypoints.bench.record import BenchReport
     from driven.entrypoints.drawing.page import Page
     from driven.entrypoints.reports.check import CheckReport
     from driven.entrypoints.reports.doctor import DoctorReport
@@ -41,7 +43,7 @@ ConfigFile: TypeAlias = Annotated[
 class Answer(NamedTuple):
     """What a verb found out, for programs and for people."""
 
-    report: CheckReport | PlacementReport | DoctorReport
+    report: CheckReport | PlacementReport | DoctorReport | BenchReport
     page: Page
 
 
@@ -90,10 +92,51 @@ class Examine(msgspec.Struct, frozen=True):
         return Answer(report, doctor_page(report))
 
 
+class Bench(msgspec.Struct, frozen=True):
+    """Measure what Driven costs on this machine, beside what else is installed; write a report with charts."""
+
+    quick: Annotated[bool, tyro.conf.arg(help="Three short rounds, in less than 90 s on 2 CPUs.")] = False
+    report: Annotated[Path, tyro.conf.arg(metavar="DIR", help="The folder that the report is written to.")] = Path(
+        "driven-bench"
+    )
+    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="MEASURE ...", help="What to measure; by default all.")] = ()
+    contenders: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="KEY ...", help="Who takes part; by default all that are installed.")
+    ] = ()
+    workers: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help="How many workers; by default one for each CPU to use.")
+    ] = None
+    json: AsJson = False
+
+    def answer(self) -> Answer:
+        """Measure; takes a minute or many."""
+        from driven.entrypoints.bench.asking import bench  # noqa: PLC0415 - see the head of this module
+        from driven.entrypoints.drawing.bench import bench_page  # noqa: PLC0415 - the same
+
+        report = bench(
+            is_quick=self.quick,
+            folder=self.report,
+            only=self.only,
+            contenders=self.contenders,
+            workers=self.workers,
+            typed=self._typed(),
+        )
+        return Answer(report, bench_page(report, self.report))
+
+    def _typed(self) -> str:
+        """What makes the same run again."""
+        words = ["driven", "bench", *(["--quick"] if self.quick else [])]
+        for option, values in (("--only", self.only), ("--contenders", self.contenders)):
+            words += [option, *values] if values else []
+        words += [] if self.workers is None else ["--workers", str(self.workers)]
+        return shlex.join(words)
+
+
 Verb: TypeAlias = (
     Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Place, tyro.conf.subcommand("placement")]
     | Annotated[Examine, tyro.conf.subcommand("doctor")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
 )
 
 

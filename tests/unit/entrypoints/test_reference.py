@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from driven.entrypoints.bench.contenders import CATALOGUE
+from driven.entrypoints.bench.record import BenchReport
+from driven.entrypoints.bench.samples import Measure, Sample
 from driven.entrypoints.reports.check import CheckReport, CommandReport, EventReport, ProjectorReport, ReactionReport
 from driven.entrypoints.reports.doctor import DoctorReport, doctor_report
 from driven.entrypoints.reports.finding import Finding, Machine
@@ -42,11 +45,22 @@ def rows(heading: str) -> Iterator[list[str]]:
         ("### Placed commands", PlacedCommand),
         ("## The record of the doctor", DoctorReport),
         ("### Findings", Finding),
+        ("## The record of a run of benchmarks", BenchReport),
+        ("### Samples", Sample),
     ],
 )
 def test_each_table_names_the_fields_of_its_record(heading: str, record: type[msgspec.Struct]) -> None:
     """Field names are a promise to programs: a renamed one shows here."""
     assert [cells[0].strip("`") for cells in rows(heading)] == [field.name for field in msgspec.structs.fields(record)]
+
+
+def test_every_measure_and_every_contender_can_be_looked_up() -> None:
+    """What `driven bench` takes, the page tells."""
+    told = re.findall(r"^\| `([\w-]+)` \| ", PAGE.read_text("utf-8").partition("## What is measured")[2], re.MULTILINE)
+
+    expected = [*sorted(measure.value for measure in Measure), *sorted(one.key for one in CATALOGUE)]
+    count = len(Measure)
+    assert [*sorted(told[:count]), *sorted(told[count : count + len(CATALOGUE)])] == expected
 
 
 def test_the_table_of_facts_names_what_the_doctor_finds() -> None:
