@@ -16,6 +16,7 @@ import logging
 import sys
 import time
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from driven.adapters.stores.memory import MemoryStore
@@ -31,6 +32,7 @@ from driven.configuration import load_settings, validate
 from driven.errors import BusClosed, RegistrationError, SettingsError
 from driven.placement import Placement
 from driven.pool.cpus import available_cpus
+from driven.pool.scaling import bounds_of
 from driven.program import ending_of_program, new_event_loop
 from driven.service.execution import Execution
 from driven.service.graph import message_graph
@@ -105,12 +107,12 @@ def open_bus_sync(
 
 
 def worker_groups(settings: Settings) -> dict[str, int]:
-    """How many workers each group gets on this machine; empty: everything runs inline."""
+    """How many workers each group gets on this machine at first; empty: everything runs inline."""
     count = settings.workers.count
     if count == 0:
         return {}
     groups = {name: group.count for name, group in settings.workers.groups.items() if name != DEFAULT_GROUP}
-    groups[DEFAULT_GROUP] = available_cpus().count if count == "auto" else count
+    groups[DEFAULT_GROUP] = bounds_of(settings.workers).limit(available_cpus().count) if count == "auto" else count
     return groups
 
 
@@ -195,7 +197,8 @@ class _Assembly:
             try:
                 if lane is not None:
                     await lane.start(conductor.traffic)
-                yield bus
+                with self._scaling(lane, conductor):
+                    yield bus
                 is_left_well = True
             finally:
                 left_s = ending.left_s(bus, otherwise_s=drain_timeout_s if is_left_well else 0.0)
@@ -217,6 +220,20 @@ class _Assembly:
             finally:
                 committer.close()
                 await bus.see_off()
+
+    def _scaling(self, lane: WorkerLane | None, conductor: Conductor) -> contextlib.AbstractContextManager[None]:
+        """The number of workers moves meanwhile, if the settings say so."""
+        if lane is None or self.settings.workers.count != "auto":
+            return contextlib.nullcontext()
+        from driven.pool.scaler import scaling  # noqa: PLC0415 - what runs inline starts without it
+
+        return scaling(
+            lane,
+            self.settings.workers,
+            members=self.groups[DEFAULT_GROUP],
+            has_waiting=partial(conductor.traffic.scheduler.has_waiting, DEFAULT_GROUP),
+            call_on_bus_thread=asyncio.get_running_loop().call_soon_threadsafe,
+        )
 
     def _check_memory(self) -> None:
         """Do without workers where no memory can be had that they would share (W8)."""

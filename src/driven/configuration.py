@@ -243,6 +243,9 @@ def _worker_faults(settings: Settings) -> Iterator[tuple[_Place, str]]:
     smaller = 1 << (ring_bytes.bit_length() - 1)
     if ring_bytes != smaller:
         yield ("workers", "ring_bytes"), f"= {ring_bytes} is not a power of two; give {smaller} or {smaller * 2}"
+    least, most = settings.workers.min_count, settings.workers.max_count
+    if most != "auto" and least > most:
+        yield ("workers", "min_count"), f"= {least} is more than max_count = {most}; give at most {most}, or raise that"
     for name, group in settings.workers.groups.items():
         for key, fault in _group_faults(name, group):
             yield ("workers", "groups", name, key), fault

@@ -57,6 +57,9 @@ StoreUrl: TypeAlias = Annotated[str, _words('"memory://"')]
 UpToMostWorkers: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1024)]
 WorkerCount: TypeAlias = Annotated[UpToMostWorkers | Literal["auto"], _words('"auto" or a whole number from 0 to 1024')]
 WorkerKind: TypeAlias = Annotated[Literal["auto", "processes"], _words('"auto" or "processes"')]
+MostWorkers: TypeAlias = Annotated[
+    Annotated[int, msgspec.Meta(ge=1, le=1024)] | Literal["auto"], _words('"auto" or a whole number from 1 to 1024')
+]
 GroupCount: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1024, description="a whole number from 1 to 1024")]
 RingSize: TypeAlias = Annotated[
     int, msgspec.Meta(ge=1 << 12, le=1 << 30, description="a power of two from 4096 to 1073741824")
@@ -116,8 +119,19 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[workers]`: the processes that compute."""
 
     count: WorkerCount = "auto"
-    """How many workers the group ``default`` has. ``"auto"``: as the available CPUs allow. 0: no workers in any
-    group, every command runs inline."""
+    """How many workers the group ``default`` has. ``"auto"``: as many as there are CPUs available, and from then on as
+    many as the work needs, from `min_count` to `max_count`. A number: always so many. 0: no workers in any group,
+    every command runs inline."""
+
+    min_count: AtLeastOne = 1
+    """With ``count = "auto"``: how many workers stay, however long there is nothing to do."""
+
+    max_count: MostWorkers = "auto"
+    """With ``count = "auto"``: how many workers there may be. ``"auto"``: as many as there are CPUs available, which is
+    read again while the bus runs."""
+
+    idle_timeout_s: PositiveSeconds = 60.0
+    """With ``count = "auto"``: how long a worker may do nothing before it is let go, in seconds."""
 
     kind: WorkerKind = "auto"
     """What a worker is. ``"processes"``: a process of its own, which can be killed. ``"auto"``: the same, in this

@@ -176,9 +176,13 @@ FAULTS = {
     "misspelt key": (
         "[workers]\ncuont = 4",
         (
-            "[workers] cuont is not a setting; did you mean count? ([workers] has: blas_threads, count, groups, kind, "
-            "max_attempts, ring_bytes, start_timeout_s, stop_timeout_s)"
+            "[workers] cuont is not a setting; did you mean count? ([workers] has: blas_threads, count, groups, "
+            "idle_timeout_s, kind, max_attempts, max_count, min_count, ring_bytes, start_timeout_s, stop_timeout_s)"
         ),
+    ),
+    "fewest above most": (
+        "[workers]\nmin_count = 5\nmax_count = 4",
+        "[workers] min_count = 5 is more than max_count = 4; give at most 4, or raise that",
     ),
     "capital key": (
         "[store]\nURL = 'memory://'",
@@ -551,6 +555,9 @@ BUSES = st.builds(
 WORKERS = st.builds(
     WorkerSettings,
     count=st.just("auto") | st.integers(0, 99),
+    min_count=st.integers(1, 9),
+    max_count=st.just("auto") | st.integers(9, 1024),
+    idle_timeout_s=SECONDS,
     kind=st.sampled_from(["auto", "processes"]),
     ring_bytes=st.integers(12, 30).map(lambda exponent: 1 << exponent),
     max_attempts=COUNTS,

@@ -144,6 +144,11 @@ class Scheduler(Generic[CandidateT]):
         kind = self._kinds[type_id]
         return kind.is_known and kind.average_ns > HANDOVER_NS
 
+    def has_waiting(self, group: str) -> bool:
+        """Whether commands wait for any worker of this group. May be asked from another thread: it is a guess there."""
+        queue = self._group(group).queue
+        return bool(queue.row or queue.late)
+
     @property
     def waiting(self) -> int:
         """The number of commands that may start and wait for a worker."""

@@ -121,6 +121,22 @@ def numa_nodes(root: Path = Path("/")) -> tuple[tuple[int, ...], ...]:
     return tuple(node for node in nodes if node)
 
 
+def throttled_periods(root: Path = Path("/")) -> int:
+    """Count the periods in which the kernel held this process back, as a quota of its cgroups was used up.
+
+    It only grows; what matters is whether it has. 0 where there are no such counters.
+    """
+    system = _SystemFiles(root)
+    mounts = list(_mounts(system))
+    return sum(
+        _positive(value) or 0
+        for source, cgroup in _memberships(system)
+        for folder, _ in _visible_folders(cgroup, [mount for mount in mounts if mount.source == source])
+        for name, _, value in (line.partition(" ") for line in (system.read(folder / "cpu.stat") or "").splitlines())
+        if name == "nr_throttled"
+    )
+
+
 def cpu_list(text: str) -> tuple[int, ...]:
     """Parse a kernel list such as ``"0-3,8"`` to ascending CPU numbers, ``(0, 1, 2, 3, 8)``; empty text is no CPUs.
 
