@@ -87,6 +87,7 @@ class Bench:
             groups=[DEFAULT_GROUP],
             turn_now=lambda: None,
             break_off=lambda _: None,
+            timer_ns=time.perf_counter_ns,
         )
         for worker_id in range(1, workers + 1):
             self.traffic.worker_ready(worker_id, DEFAULT_GROUP)

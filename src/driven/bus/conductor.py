@@ -111,6 +111,7 @@ class Conductor:
             groups=groups,
             turn_now=turn_now or wake,
             break_off=self._break_off,
+            timer_ns=timer_ns,
         )
         organs = Organs(
             registry, self.sequencer, self.hazards, self.traffic, self._state, self._journal, self._roots, hooks

@@ -24,29 +24,26 @@ if TYPE_CHECKING:
 AVERAGE_WEIGHT: Final = 0.2
 """Weight of the newest measurement in the moving average of a command type."""
 
-HANDOVER_NS: Final = 150_000
-"""Nanoseconds that a command must cost before `Placement.AUTO` sends its type to workers."""
-
 
 class _Kind(Generic[CandidateT]):
     """Commands of one type: where they run, and what they take."""
 
-    __slots__ = ("average_ns", "group", "is_known", "is_sticky")
+    __slots__ = ("average_ns", "group", "is_sticky", "samples")
 
     def __init__(self, group: WorkerGroup[CandidateT], *, is_sticky: bool) -> None:
         self.group: Final = group
         self.is_sticky: Final = is_sticky
         self.average_ns: float = CREDIT_NS
         """A whole credit as long as nothing is known: nothing is put behind what may take for ever."""
-        self.is_known = False
+        self.samples = 0
 
     def observe(self, elapsed_ns: float) -> None:
         """One took so long."""
-        if self.is_known:
+        if self.samples:
             self.average_ns += AVERAGE_WEIGHT * (elapsed_ns - self.average_ns)
         else:
             self.average_ns = elapsed_ns
-            self.is_known = True
+        self.samples += 1
 
 
 class Scheduler(Generic[CandidateT]):
@@ -139,10 +136,14 @@ class Scheduler(Generic[CandidateT]):
         """Learn what a command of this type cost, wherever it ran."""
         self._kinds[type_id].observe(elapsed_ns)
 
-    def pays_off(self, type_id: int) -> bool:
-        """Whether commands of this type cost more than handing them over does."""
+    def measured(self, type_id: int) -> tuple[float, int]:
+        """What commands of this type take on average, in nanoseconds, and how many were measured."""
         kind = self._kinds[type_id]
-        return kind.is_known and kind.average_ns > HANDOVER_NS
+        return kind.average_ns, kind.samples
+
+    def held_by(self, worker_id: int) -> int:
+        """How many commands a worker holds."""
+        return len(self._workers[worker_id].held)
 
     def has_waiting(self, group: str) -> bool:
         """Whether commands wait for any worker of this group. May be asked from another thread: it is a guess there."""

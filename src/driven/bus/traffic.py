@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from driven.bus.auto_placement import AutoPlacement
 from driven.bus.reorder_buffer import ReorderBuffer
 from driven.bus.scheduler import Scheduler
 from driven.placement import Placement
@@ -47,8 +48,12 @@ class WorkerTraffic:
         groups: Collection[str],
         turn_now: Callable[[], None],
         break_off: Callable[[BaseException], None],
+        timer_ns: Callable[[], int],
     ) -> None:
-        """`groups` are the worker groups that `lane` serves; `break_off` stops the bus because of an error."""
+        """`groups` are the worker groups that `lane` serves; `break_off` stops the bus because of an error.
+
+        `timer_ns` measures what handing a command over costs.
+        """
         self._registry: Final = registry
         self._routes: Final = routes
         self._sequencer: Final = sequencer
@@ -67,12 +72,15 @@ class WorkerTraffic:
         """Types that run on workers."""
         self._perhaps: Final = frozenset(one for one, placement in served.items() if placement is Placement.AUTO)
         """Types that run on workers when that pays off."""
+        self.auto_placement: Final = AutoPlacement(self._perhaps, timer_ns)
         self._with_states: Final = frozenset(one for one in routes if registry.handlers[one].options.loads)
         """Types with which aggregates travel."""
 
     def goes_to_workers(self, type_id: int) -> bool:
         """Whether a command of this type, admitted now, is to run on a worker."""
-        return type_id in self._always or (type_id in self._perhaps and self.scheduler.pays_off(type_id))
+        if type_id in self._perhaps:
+            return self.auto_placement.goes_to_workers(type_id, *self.scheduler.measured(type_id))
+        return type_id in self._always
 
     def enqueue(self, entry: Entry) -> None:
         """A command may start, for the first time or again."""
@@ -90,6 +98,7 @@ class WorkerTraffic:
     def _dispatch(self, send: Callable[[int, Submission, float | None], bool], head: Entry) -> None:
         routes, scheduler, dispatched = self._routes, self.scheduler, self._hooks.dispatched
         expect, submission = self.reorder_buffer.expect, self.submission
+        began_ns = self.auto_placement.begin_turn(head)
         for entry, worker_id in scheduler.assign():
             position = entry.position
             if position < head.position:  # retired while it waited, as it was parked
@@ -101,6 +110,10 @@ class WorkerTraffic:
                 continue
             entry.was_head_when_sent = entry is head
             expect(position, entry.generation)
+            if began_ns:  # only the first of a turn is timed: the others wait for those before them
+                if scheduler.held_by(worker_id) == 1:
+                    self.auto_placement.sent(entry, began_ns)
+                began_ns = 0
             if dispatched is not None:
                 dispatched(self._registry.name_of(entry.type_id), entry.envelope, worker_id)
 
@@ -128,6 +141,8 @@ class WorkerTraffic:
     def completed(self, worker_id: int, completion: Completion) -> None:
         """A worker has finished a command; what is not of its latest dispatch is dropped (W4)."""
         self.scheduler.complete(worker_id, completion.position, completion.elapsed_ns)
+        if completion.position == self.auto_placement.probed:
+            self.auto_placement.came_back(completion.elapsed_ns)
         self.reorder_buffer.accept(completion.position, completion.generation, completion.outcome)
 
     def read_requested(self, worker_id: int, request: ReadRequest) -> None:

@@ -374,16 +374,19 @@ def test_the_memory_of_keys_is_bounded() -> None:
     assert assigned(scheduler) == {2: [1]}, "the forgotten key may move, the remembered one waits for its worker"
 
 
-def test_what_a_type_costs_is_learnt_and_decides_whether_workers_pay_off() -> None:
-    """Placement.AUTO: a moving average, against the cost of handing over."""
+def test_what_a_type_costs_is_learnt_wherever_it_ran() -> None:
+    """Credit is time: a moving average of what was measured, and of how many."""
     scheduler = scheduler_with(0, {})
 
-    assert not scheduler.pays_off(SHORT)
+    unknown = scheduler.measured(SHORT)
     scheduler.observe(SHORT, 1_000_000)
-    assert scheduler.pays_off(SHORT)
-    for _ in range(30):
+    first = scheduler.measured(SHORT)
+    for _ in range(40):
         scheduler.observe(SHORT, 1_000)
-    assert not scheduler.pays_off(SHORT)
+
+    assert unknown == (CREDIT_NS, 0)
+    assert first == (1_000_000, 1)
+    assert scheduler.measured(SHORT)[0] < 2_000
 
 
 def test_workers_that_are_unknown_or_gone_do_no_harm() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from driven.bus.scheduler import HANDOVER_NS
+from driven.bus.auto_placement import CLEARLY, HANDOVER_NS
 from driven.entrypoints.drawing.page import Heading, Numbered, Paragraph, Table, Tone, line
 from driven.entrypoints.words import counted, ranges, short
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 RUNS: Final = {"inline": line("inline", Tone.FAINT), "worker": line("worker"), "either": line("either")}
 NOTHING: Final = line("-", Tone.FAINT)
-EITHER: Final = f"either: inline, until a command of that type is measured to take more than {HANDOVER_NS // 1_000} us"
+EITHER: Final = (
+    f"either: inline, until a command of that type is measured to take {CLEARLY:g} times what handing one over takes, "
+    f"which is measured too ({HANDOVER_NS // 1_000} us until then)"
+)
 
 
 def placement_page(report: PlacementReport) -> Page:
