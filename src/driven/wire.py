@@ -30,16 +30,20 @@ import enum
 import functools
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from driven.domain.arrays import UnfitArray, from_plain, to_plain
 from driven.domain.messages import Envelope, Message
 from driven.domain.shape import fingerprint_text, has_other_than_text_keys
 from driven.errors import MalformedMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class RecordKind(enum.IntEnum):
@@ -185,10 +189,10 @@ class Assignment(msgspec.Struct, frozen=True):
     """How many CPUs bus and workers have together."""
 
 
-encode: Final = msgspec.msgpack.Encoder().encode
+encode: Final = msgspec.msgpack.Encoder(enc_hook=to_plain).encode
 """Any of the structs above to bytes."""
 
-encode_body: Final = msgspec.msgpack.Encoder(order="deterministic").encode
+encode_body: Final = msgspec.msgpack.Encoder(enc_hook=to_plain, order="deterministic").encode
 """A message or an aggregate to bytes: equal values give equal bytes, in whatever order sets and dicts were filled."""
 
 
@@ -200,6 +204,12 @@ def body_encoder(struct_type: type[msgspec.Struct]) -> Callable[[Any], bytes]:
     they were filled, which a deterministic handler does in one order.
     """
     return encode if has_other_than_text_keys(struct_type) else encode_body
+
+
+@functools.lru_cache(maxsize=4_096)
+def body_decoder(struct_type: type[T]) -> Callable[[bytes], T]:
+    """How the bytes of a message or aggregate type become a value."""
+    return msgspec.msgpack.Decoder(struct_type, dec_hook=from_plain).decode
 
 
 decode_submission: Final = msgspec.msgpack.Decoder(Submission).decode
@@ -249,7 +259,7 @@ class Catalog:
         self._by_type = {entry.type: entry for entry in self.entries}
         self._by_name = {entry.name: entry for entry in self.entries}
         self._encoders = tuple(body_encoder(entry.type) for entry in self.entries)
-        self._decoders = tuple(msgspec.msgpack.Decoder(entry.type).decode for entry in self.entries)
+        self._decoders = tuple(body_decoder(entry.type) for entry in self.entries)
         self.fingerprint: Final = _fingerprint(self.entries)
 
     def entry_of(self, message_type: type[Message]) -> MessageType | None:
@@ -321,7 +331,7 @@ def _remedy(name: str, reason: Exception) -> str:
             return "send text without lone surrogates, or declare and send it as bytes"
         case RecursionError():
             return "nest it less deeply, and let nothing hold itself"
-        case TypeError() | msgspec.MsgspecError(__cause__=None):
+        case TypeError() | msgspec.MsgspecError(__cause__=None | UnfitArray()):
             return ""
         case _:
             return f"send values that the __post_init__ of {name} takes"

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import inspect
 
+from driven.domain.arrays import is_array_type
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -52,8 +54,9 @@ def fingerprint_text(annotation: Any) -> str:  # noqa: ANN401 - any type annotat
 
 
 def opaque_types(annotation: Any) -> list[type]:  # noqa: ANN401 - any type annotation
-    """The types within it that msgspec passes by without a look: it can neither encode nor rebuild them."""
-    return list(dict.fromkeys(part.cls for part in parts(annotation) if isinstance(part, inspect.CustomType)))
+    """The types within it that msgspec passes by without a look, arrays aside: nobody can encode or rebuild them."""
+    custom = (part.cls for part in parts(annotation) if isinstance(part, inspect.CustomType))
+    return list(dict.fromkeys(cls for cls in custom if not is_array_type(cls)))
 
 
 def leaves_something_open(annotation: Any) -> bool:  # noqa: ANN401 - any type annotation

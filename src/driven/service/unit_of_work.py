@@ -16,12 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
-
 from driven.domain.aggregate import Aggregate, forget_record, share_record
 from driven.errors import AggregateExists, AggregateNotFound, MalformedMessage
 from driven.service.naming import plain_text
-from driven.wire import AggregateState, Change, Read, body_encoder
+from driven.wire import AggregateState, Change, Read, body_decoder, body_encoder
 
 if TYPE_CHECKING:
     from driven.domain.messages import Event
@@ -148,9 +146,10 @@ def _checked_id(name: str, aggregate_id: str) -> str:
 
 def _restored(aggregate_type: type[A], state: AggregateState) -> A:
     try:
-        return msgspec.msgpack.decode(state.body or b"", type=aggregate_type)
+        restored: A = body_decoder(aggregate_type)(state.body or b"")
     except Exception as error:  # an aggregate's own __post_init__ may raise anything
         raise MalformedMessage(f"{state.name} {state.id!r}", str(error)) from error
+    return restored
 
 
 def _changed_body(aggregate: Aggregate, state: AggregateState) -> bytes | None:
@@ -160,7 +159,7 @@ def _changed_body(aggregate: Aggregate, state: AggregateState) -> bytes | None:
         body = encode(aggregate)
         if body == state.body:
             return None
-        msgspec.msgpack.decode(body, type=type(aggregate))
+        body_decoder(type(aggregate))(body)
     except Exception as error:  # as above
         raise MalformedMessage(f"{state.name} {state.id!r}", str(error)) from error
     if aggregate.id != state.id:
