@@ -211,13 +211,21 @@ class MessageBus:
             receipt = self._admit(offered, command_id, trace)
         finally:  # when nothing was admitted as well: the place goes to the next at the entrance
             if not self._is_pump_due:
-                self.wake()
+                self._see_to_it()
         if self._is_store_blocking:
             await self._until_durable(self._conductor.page)
         self._accepted_since_pump += 1
         if self._accepted_since_pump >= TURN_LIMIT:
             await asyncio.sleep(0)  # whoever submits in a loop lets the bus work meanwhile
         return receipt
+
+    def _see_to_it(self) -> None:
+        """Give the conductor a turn: soon, for many at once; now, if all there is to do is to send one to a worker."""
+        head = self._conductor.sequencer.head
+        if head is not None and head.is_on_lane and len(self._conductor.sequencer) == 1:
+            self.turn_now()
+        else:
+            self.wake()
 
     async def _until_durable(self, page: Page) -> None:
         if page.is_empty:
