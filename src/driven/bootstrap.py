@@ -147,6 +147,10 @@ class _Assembly:
         if self.groups and uses_workers(self.routes):
             _check_importable(self.registry, self.reference)
             self._check_memory()
+        self.workers = settings.workers
+        self.bus_cpus: tuple[int, ...] = ()
+        if self.groups:
+            self._check_cpus()
         self.needs_lane: Final = bool(self.groups) and uses_workers(self.routes)
         for cycle in message_graph(self.registry).cycles:
             logger.info("Application %s has a cycle of messages: %s.", self.application.name, " -> ".join(cycle))
@@ -197,7 +201,7 @@ class _Assembly:
             try:
                 if lane is not None:
                     await lane.start(conductor.traffic)
-                with self._scaling(lane, conductor):
+                with self._scaling(lane, conductor), self._pinned():
                     yield bus
                 is_left_well = True
             finally:
@@ -235,6 +239,20 @@ class _Assembly:
             call_on_bus_thread=asyncio.get_running_loop().call_soon_threadsafe,
         )
 
+    def _pinned(self) -> contextlib.AbstractContextManager[None]:
+        """Keep the bus thread on its CPUs, once all threads and workers are there that must not inherit them."""
+        if not self.bus_cpus:
+            return contextlib.nullcontext()
+        from driven.pool.affinity import pinned_thread  # noqa: PLC0415 - few pin anything
+
+        return pinned_thread(self.bus_cpus)
+
+    def _check_cpus(self) -> None:
+        """Turn what the settings say of CPUs into their numbers; refuse what is not there."""
+        from driven.pool.affinity import pinned_settings  # noqa: PLC0415 - what runs inline starts without it
+
+        self.workers, self.bus_cpus = pinned_settings(self.settings)
+
     def _check_memory(self) -> None:
         """Do without workers where no memory can be had that they would share (W8)."""
         from driven.pool.fallback import reason_to_run_inline  # noqa: PLC0415 - what runs inline starts without it
@@ -255,7 +273,7 @@ class _Assembly:
         from driven.pool.worker_lane import WorkerLane  # noqa: PLC0415 - what runs inline starts without it
 
         recipe = recipe_of(self.registry, self.reference)
-        return WorkerLane(self.settings.workers, self.groups, recipe, self.store.log_id)
+        return WorkerLane(self.workers, self.groups, recipe, self.store.log_id)
 
 
 def _check_importable(registry: Registry, reference: str | None) -> None:

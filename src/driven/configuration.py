@@ -25,12 +25,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, get_args, get_
 import msgspec
 
 from driven.errors import SettingsError
+from driven.named_variables import COMMAND_PREFIX, as_cpus, place_of
 from driven.placement import Placement
 from driven.settings import (
     DEFAULT_FILE,
     DEFAULT_GROUP,
     ENVIRONMENT,
     CommandSettings,
+    CpuPlaces,
     GroupCount,
     GroupSettings,
     Settings,
@@ -131,7 +133,7 @@ _SHOWN_CHARACTERS: Final = 80
 
 
 def _own_variables(environ: Mapping[str, str]) -> list[str]:
-    prefixes = tuple(_prefix(section) for section in _SECTIONS)
+    prefixes = (*(_prefix(section) for section in _SECTIONS), COMMAND_PREFIX)
     return sorted(variable for variable in environ if variable.startswith(prefixes))
 
 
@@ -160,13 +162,18 @@ class _Reader:
 
     def override(self, tables: dict[str, Any], variable: str, value: str) -> None:
         """Put a value of the environment in its place in `tables`."""
-        place = _VARIABLES.get(variable)
+        place = _VARIABLES.get(variable) or place_of(variable, tables)
         if place is None:
             self._variables[variable,] = variable
             self.faults[variable,] = _unknown_variable(variable)
-        elif isinstance(table := tables.setdefault(place[0], {}), dict):
-            table[place[1]] = value
-            self._variables[place] = variable
+            return
+        table: Any = tables
+        for name in place[:-1]:
+            table = table.setdefault(name, {})
+            if not isinstance(table, dict):
+                return  # a fault of the file, which is named as such
+        table[place[-1]] = as_cpus(value) if place[-1] == "cpus" else value
+        self._variables[place] = variable
 
     def read(self, raw: object) -> Settings:
         """Make the settings, and check what the type of a single field cannot say."""
@@ -212,6 +219,9 @@ class _Reader:
 
 
 def _unknown_variable(variable: str) -> str:
+    if variable.startswith(COMMAND_PREFIX):
+        there = _listed([field.name.upper() for field in msgspec.structs.fields(CommandSettings)])
+        return f"is not a setting of the environment; give {COMMAND_PREFIX}<NAME>_<KEY> (the keys are: {there})"
     section = next(section for section in _SECTIONS if variable.startswith(_prefix(section)))
     keys = {known.removeprefix(_prefix(section)): known for known in _VARIABLES if known.startswith(_prefix(section))}
     # The prefix is left out of the comparison: it would make everything look alike.
@@ -256,7 +266,9 @@ def _group_faults(name: str, group: GroupSettings) -> Iterator[tuple[str, str]]:
         yield "count", f"= {group.count} is not valid: this group has [workers] count workers; give their number there"
     if name != DEFAULT_GROUP and not group.count:
         yield "count", f"= 0 is not valid: a group has workers; give {_allowed(GroupCount)}"
-    if len(set(group.cpus)) < len(group.cpus):
+    if isinstance(group.cpus, str) and not re.fullmatch("others|numa:[0-9]{1,4}", group.cpus):
+        yield "cpus", f"= {_shown(group.cpus)} is not valid; give {_allowed(CpuPlaces)}"
+    elif len(set(group.cpus)) < len(group.cpus) and isinstance(group.cpus, tuple):
         yield "cpus", f"= {_shown(list(group.cpus))} names a CPU twice; give each one once"
 
 

@@ -64,9 +64,12 @@ GroupCount: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1024, description="
 RingSize: TypeAlias = Annotated[
     int, msgspec.Meta(ge=1 << 12, le=1 << 30, description="a power of two from 4096 to 1073741824")
 ]
-CpuNumbers: TypeAlias = Annotated[
-    tuple[NotNegative, ...], _words("a list of different CPU numbers, each at least 0, such as [2, 3]")
+# Which words there are is checked by `driven.configuration`: msgspec 0.22 crashes on a pattern in such a union.
+CpuPlaces: TypeAlias = Annotated[
+    tuple[NotNegative, ...] | str,
+    _words('a list of different CPU numbers, each at least 0, such as [2, 3], or "numa:0", or "others"'),
 ]
+CpuNumber: TypeAlias = Annotated[NotNegative | None, _words("the number of a CPU, at least 0")]
 GroupName: TypeAlias = Annotated[str, _words("the name of a group")]
 WhereToRun: TypeAlias = Annotated[
     Placement, _words('"inline", "worker" or "auto" (in code: Placement.INLINE, WORKER or AUTO)')
@@ -88,6 +91,9 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     max_descendants: AtLeastOne = 1_000_000
     """Most messages that one root command may cause, directly and indirectly; beyond, parked (F5)."""
+
+    cpu: CpuNumber = None
+    """The CPU that the bus thread is pinned to while the bus is open; None: not pinned."""
 
     drain_timeout_s: Seconds = 10.0
     """How long closing the bus may take, in seconds (X4): accepted commands retire, then workers leave. What is left
@@ -111,8 +117,12 @@ class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How many workers the group has: at least 1. Only the group ``default`` leaves it out, as 0: its number is
     `[workers] count`."""
 
-    cpus: CpuNumbers = ()
-    """Numbers of the CPUs that these workers are pinned to, as the kernel counts them; empty: not pinned."""
+    cpus: CpuPlaces = ()
+    """The CPUs that these workers are pinned to: numbers as the kernel counts them; ``"numa:1"`` for those of a NUMA
+    node; ``"others"`` for all but the bus's (`[bus] cpu`). Empty: not pinned."""
+
+    exclusive: Truth = False
+    """Whether nobody else of this bus runs on those CPUs: neither other workers nor the bus thread."""
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):

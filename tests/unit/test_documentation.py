@@ -243,19 +243,19 @@ def builtins_of(default: object) -> object:
         ("## `[bus]`", BusSettings, "DRIVEN_BUS_"),
         ("## `[store]`", StoreSettings, "DRIVEN_STORE_"),
         ("## `[workers]`", WorkerSettings, "DRIVEN_WORKERS_"),
-        ("## `[workers.groups.<name>]`", GroupSettings, None),
-        ("## `[commands.<name>]`", CommandSettings, None),
+        ("## `[workers.groups.<name>]`", GroupSettings, "DRIVEN_WORKERS_GROUPS_<NAME>_"),
+        ("## `[commands.<name>]`", CommandSettings, "DRIVEN_COMMANDS_<NAME>_"),
     ],
     ids=["bus", "store", "workers", "groups", "commands"],
 )
 def test_the_table_of_settings_tells_every_key_its_default_and_its_variable(
-    heading: str, kind: type[msgspec.Struct], prefix: str | None
+    heading: str, kind: type[msgspec.Struct], prefix: str
 ) -> None:
     """The reference cannot go stale: it names exactly what the settings have."""
     table = rows(DOCS / "reference/settings.md", heading)
 
     expected = [
-        [field.name, builtins_of(field.default), f"{prefix}{field.name.upper()}" if prefix else "none"]
+        [field.name, builtins_of(field.default), f"{prefix}{field.name.upper()}"]
         for field in msgspec.structs.fields(kind)
         if field.default is not msgspec.NODEFAULT  # the groups have a table of their own
     ]

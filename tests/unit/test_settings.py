@@ -202,7 +202,7 @@ FAULTS = {
     ),
     "misspelt key of a group": (
         "[workers.groups.pricing]\ncount = 2\ncpu = [1]",
-        "[workers.groups.pricing] cpu is not a setting; did you mean cpus? ([workers.groups.pricing] has: count, cpus)",
+        "[workers.groups.pricing] cpu is not a setting; did you mean cpus? ([workers.groups.pricing] has: count, cpus",
     ),
     "misspelt key of a command": (
         '[commands."census.MeasureFile"]\ntimeout = 3',
@@ -319,6 +319,10 @@ FAULTS = {
         "[workers.groups.default]\ncpus = [0, -1]",
         "[workers.groups.default] cpus = [0, -1] is not valid; give a list of different CPU numbers, each at least 0",
     ),
+    "word for cpus": (
+        "[workers.groups.default]\ncpus = 'numa'",
+        '[workers.groups.default] cpus = "numa" is not valid; give a list of different CPU numbers, each',
+    ),
     "cpu twice": (
         "[workers.groups.default]\ncpus = [1, 2, 1]",
         "[workers.groups.default] cpus = [1, 2, 1] names a CPU twice; give each one once",
@@ -397,6 +401,52 @@ def test_a_variable_can_set_a_count_to_auto(tmp_path: Path) -> None:
     assert loaded(tmp_path, "[workers]\ncount = 1", {"DRIVEN_WORKERS_COUNT": "auto"}).workers.count == "auto"
 
 
+NAMED = {
+    "short name of a command": ({"DRIVEN_COMMANDS_PRICEBOOK_GROUP": "pricing"}, ("shop.PriceBook", "group", "pricing")),
+    "full name of a command": (
+        {"DRIVEN_COMMANDS_SHOP_PRICEBOOK_TIMEOUT_S": "2.5"},
+        ("shop.PriceBook", "timeout_s", 2.5),
+    ),
+    "a value of the file is overridden": (
+        {"DRIVEN_COMMANDS_PRICEBOOK_STICKY": "false"},
+        ("shop.PriceBook", "sticky", False),
+    ),
+    "a command that the file does not name": (
+        {"DRIVEN_COMMANDS_SORT_PLACEMENT": "worker"},
+        ("SORT", "placement", Placement.WORKER),
+    ),
+}
+
+
+@pytest.mark.parametrize(("environ", "told"), NAMED.values(), ids=NAMED.keys())
+def test_a_variable_can_name_a_command(environ: dict[str, str], told: tuple[str, str, Any], tmp_path: Path) -> None:
+    """docs/reference/settings.md: whatever the letters, the section of the file that is meant gets the value."""
+    name, key, value = told
+    text = '[workers.groups.pricing]\ncount = 1\n[commands."shop.PriceBook"]\nsticky = true\n'
+
+    commands = loaded(tmp_path, text, environ).commands
+
+    assert getattr(commands[name], key) == value
+    assert len(commands) == len({"shop.PriceBook", name})
+
+
+def test_a_variable_can_name_a_group(tmp_path: Path) -> None:
+    """docs/reference/settings.md: an existing group in whatever letters, and a new one in small letters."""
+    environ = {
+        "DRIVEN_WORKERS_GROUPS_PRICE_LIST_CPUS": "2, 3",
+        "DRIVEN_WORKERS_GROUPS_REPORTS_COUNT": "3",
+        "DRIVEN_WORKERS_GROUPS_REPORTS_CPUS": "numa:1",
+        "DRIVEN_WORKERS_GROUPS_REPORTS_EXCLUSIVE": "true",
+    }
+
+    groups = loaded(tmp_path, '[workers.groups."Price-List"]\ncount = 1', environ).workers.groups
+
+    assert groups == {
+        "Price-List": GroupSettings(count=1, cpus=(2, 3)),
+        "reports": GroupSettings(count=3, cpus="numa:1", exclusive=True),
+    }
+
+
 def test_variables_of_others_are_left_alone(tmp_path: Path) -> None:
     """P9: DRIVEN_CPUS belongs to the count of CPUs; what does not begin like a section of ours is not ours."""
     environ = {"DRIVEN_CPUS": "x", "DRIVEN_HOME": "x", "driven_bus_x": "x", "WORKERS_COUNT": "x"}
@@ -423,13 +473,23 @@ VARIABLE_FAULTS = {
         "x",
         "DRIVEN_WORKERS_GROUPS is not a setting of the environment; unset it (there",
     ),
+    "no key of a command": (
+        "DRIVEN_COMMANDS_PRICEBOOK",
+        "x",
+        "DRIVEN_COMMANDS_PRICEBOOK is not a setting of the environment; give DRIVEN_COMMANDS_<NAME>_<KEY> (the",
+    ),
+    "wrong cpus of a group": (
+        "DRIVEN_WORKERS_GROUPS_DEFAULT_CPUS",
+        "two",
+        'DRIVEN_WORKERS_GROUPS_DEFAULT_CPUS = "two" is not valid; give a list of different CPU numbers',
+    ),
     "lower case": (
         "DRIVEN_BUS_retries",
         "1",
         (
             "DRIVEN_BUS_retries is not a setting of the environment; did you mean DRIVEN_BUS_RETRIES? (there are: "
-            "DRIVEN_BUS_DRAIN_TIMEOUT_S, DRIVEN_BUS_MAX_DESCENDANTS, DRIVEN_BUS_MAX_HOPS, DRIVEN_BUS_MAX_PENDING, "
-            "DRIVEN_BUS_ORDERING, DRIVEN_BUS_RETRIES)"
+            "DRIVEN_BUS_CPU, DRIVEN_BUS_DRAIN_TIMEOUT_S, DRIVEN_BUS_MAX_DESCENDANTS, DRIVEN_BUS_MAX_HOPS, "
+            "DRIVEN_BUS_MAX_PENDING, DRIVEN_BUS_ORDERING, DRIVEN_BUS_RETRIES)"
         ),
     ),
     "wrong type": (
@@ -541,7 +601,12 @@ NAMES = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size
 CPUS = st.lists(st.integers(0, 500), unique=True, max_size=5).map(tuple)
 GROUPS = st.dictionaries(
     NAMES.filter(lambda name: name != "default"),
-    st.builds(GroupSettings, count=st.integers(1, 1024), cpus=CPUS),
+    st.builds(
+        GroupSettings,
+        count=st.integers(1, 1024),
+        cpus=CPUS | st.sampled_from(["others", "numa:0", "numa:12"]),
+        exclusive=st.booleans(),
+    ),
     max_size=3,
 )
 BUSES = st.builds(
@@ -549,6 +614,7 @@ BUSES = st.builds(
     max_pending=COUNTS,
     max_hops=COUNTS,
     max_descendants=COUNTS,
+    cpu=st.none() | st.integers(0, 500),
     drain_timeout_s=SECONDS,
     retries=st.integers(0, 9),
 )
@@ -624,6 +690,7 @@ def test_settings_written_as_variables_are_read_as_they_were(
         f"DRIVEN_{section.upper()}_{field.name.upper()}": str(getattr(getattr(written, section), field.name))
         for section, kind in (("bus", BusSettings), ("store", StoreSettings), ("workers", WorkerSettings))
         for field in plain_fields(kind)
+        if getattr(getattr(written, section), field.name) is not None
     }
 
     assert loaded(tmp_path_factory.mktemp("settings"), "", environ) == written

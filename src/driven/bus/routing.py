@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from driven.errors import SettingsError
+from driven.named_variables import spelling
 from driven.placement import Placement
 from driven.service.handlers import OnExhausted
 from driven.settings import DEFAULT_GROUP
@@ -80,9 +81,13 @@ def _matched(
         meant.setdefault(name, []).append(type_id)
         if (short := name.rpartition(".")[2]) != name:
             meant.setdefault(short, []).append(type_id)
-    sections, faults = {}, []
+    spelt: dict[str, list[int]] = {}
+    for name, type_ids in meant.items():
+        spelt.setdefault(spelling(name), []).extend(type_ids)
+    sections: dict[int, tuple[str, CommandSettings]] = {}
+    faults: list[str] = []
     for name, section in commands.items():
-        type_ids = meant.get(name, [])
+        type_ids = meant.get(name) or (spelt.get(name, []) if name == spelling(name) else [])
         if len(type_ids) == 1:
             sections[type_ids[0]] = (name, section)
         elif type_ids:

@@ -49,7 +49,8 @@ def plan_of(settings: WorkerSettings, recipe: Recipe, log_id: str, cpus: int) ->
         blas_threads=settings.blas_threads,
         start_timeout_s=settings.start_timeout_s,
         available_cpus=cpus,
-        group_cpus={name: group.cpus for name, group in settings.groups.items()},
+        # Words were turned into numbers when the bus opened: see `driven.pool.affinity`.
+        group_cpus={name: group.cpus for name, group in settings.groups.items() if isinstance(group.cpus, tuple)},
     )
 
 

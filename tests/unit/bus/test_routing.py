@@ -126,3 +126,21 @@ def test_stickiness_without_a_key_is_refused() -> None:
 
     assert "which has no key to stick to" in fault
     assert "say key= in its decorator" in fault
+
+
+@pytest.mark.parametrize("name", ["FILE", "BOOKS_FILE"])
+def test_a_section_from_the_environment_means_the_command_that_is_spelt_so_there(name: str) -> None:
+    """docs/reference/settings.md: DRIVEN_COMMANDS_FILE_PLACEMENT, or with the full name; no letter is small there."""
+    settings = Settings(workers=PRICING, commands={name: CommandSettings(placement=Placement.WORKER)})
+
+    assert route_of("books.File", settings).placement is Placement.WORKER
+
+
+def test_a_variable_for_a_command_that_is_not_there_is_refused() -> None:
+    """R1: an unknown command is refused at opening, with those that are there."""
+    settings = Settings(workers=PRICING, commands={"FLIE": CommandSettings(placement=Placement.WORKER)})
+
+    (fault,) = faults_of(settings)
+
+    assert fault.startswith("[commands.FLIE] names no command of this application")
+    assert "there are: books.Price, books.File" in fault

@@ -31,6 +31,8 @@ def _parts(report: PlacementReport) -> Iterator[Block]:
     yield Heading(f"application {report.application}", f"{report.reference}; {report.config or 'no driven.toml'}")
     yield Heading("workers", f"on {counted(report.cpus.count, 'CPU')}: {report.cpus.detail}")
     yield Table(("group", "workers", "pinned to", "because"), tuple(_group(group) for group in report.groups))
+    if report.bus_cpus:
+        yield Paragraph((line(f"the bus thread is pinned to CPU {ranges(report.bus_cpus)}"),))
     yield Heading("commands")
     titles = ("command", "runs", "group", "sticky", "timeout", "attempts", "decided by")
     yield Table(titles, tuple(_command(report, command) for command in report.commands))

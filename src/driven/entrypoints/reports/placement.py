@@ -10,9 +10,10 @@ import msgspec
 from driven.bootstrap import uses_workers, worker_groups
 from driven.bus.routing import routes
 from driven.configuration import load_settings
-from driven.entrypoints.reports.placement_advice import faults, warnings
+from driven.entrypoints.reports.placement_advice import warnings
 from driven.placement import Placement
-from driven.pool.cpus import CpuCount, available_cpus
+from driven.pool.affinity import pins as pins_of
+from driven.pool.cpus import CpuCount, available_cpus, numa_nodes
 from driven.service.registry import build_registry
 from driven.settings import DEFAULT_FILE, DEFAULT_GROUP
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from driven.bus.routing import Route
+    from driven.pool.affinity import Pins
     from driven.service.application import Application
     from driven.service.registry import Registry
     from driven.settings import Settings
@@ -81,6 +83,8 @@ class PlacementReport(msgspec.Struct, frozen=True):
     cpus: CpuCount
     groups: tuple[GroupReport, ...]
     commands: tuple[PlacedCommand, ...]
+    bus_cpus: tuple[int, ...] = ()
+    """CPUs that the bus thread is pinned to; none: not pinned."""
     faults: tuple[str, ...] = ()
     """What keeps workers from starting on this machine."""
     warnings: tuple[str, ...] = ()
@@ -110,8 +114,9 @@ def placement_report(application: Application, reference: str, config: Path | No
     finally:
         registry.injector.close()
     cpus = available_cpus()
-    commands = tuple(_commands(registry, table, settings, counts))
-    groups = tuple(_groups(commands, settings, counts, cpus, is_started=bool(counts) and uses_workers(table)))
+    pins = pins_of(settings, cpus.affinity, numa_nodes())
+    commands = tuple(_commands(registry, table, pins, counts))
+    groups = tuple(_groups(commands, settings, pins, counts, cpus, is_started=bool(counts) and uses_workers(table)))
     return PlacementReport(
         application=application.name,
         reference=reference,
@@ -119,13 +124,14 @@ def placement_report(application: Application, reference: str, config: Path | No
         cpus=cpus,
         groups=groups,
         commands=commands,
-        faults=tuple(faults(groups, cpus)),
+        bus_cpus=pins.bus,
+        faults=pins.faults if counts else (),
         warnings=tuple(warnings(groups, commands, cpus)),
     )
 
 
 def _commands(
-    registry: Registry, table: Mapping[int, Route], settings: Settings, counts: Mapping[str, int]
+    registry: Registry, table: Mapping[int, Route], pins: Pins, counts: Mapping[str, int]
 ) -> Iterator[PlacedCommand]:
     for type_id, handler in registry.handlers.items():
         route = table[type_id]
@@ -139,7 +145,7 @@ def _commands(
             runs=runs,
             group=route.group,
             workers=counts.get(route.group, 0),
-            cpus=_pinned(settings, route.group),
+            cpus=pins.groups.get(route.group, ()),
             key=handler.options.key,
             sticky=route.sticky,
             timeout_s=route.timeout_s,
@@ -148,9 +154,10 @@ def _commands(
         )
 
 
-def _groups(
+def _groups(  # noqa: PLR0913 - one argument per source of what is said
     commands: tuple[PlacedCommand, ...],
     settings: Settings,
+    pins: Pins,
     counts: Mapping[str, int],
     cpus: CpuCount,
     *,
@@ -161,7 +168,7 @@ def _groups(
             name=name,
             workers=counts.get(name, 0),
             because=_because(name, settings, cpus),
-            cpus=_pinned(settings, name),
+            cpus=pins.groups.get(name, ()),
             commands=tuple(one.name for one in commands if one.group == name and one.runs != "inline"),
             is_started=is_started,
         )
@@ -175,8 +182,3 @@ def _because(group: str, settings: Settings, cpus: CpuCount) -> str:
     if group != DEFAULT_GROUP:
         return f"[workers.groups.{group}] count = {settings.workers.groups[group].count}"
     return f'{told_by} "auto": {cpus.detail}' if count == "auto" else f"{told_by} {count}"
-
-
-def _pinned(settings: Settings, group: str) -> tuple[int, ...]:
-    configured = settings.workers.groups.get(group)
-    return configured.cpus if configured else ()

@@ -1,4 +1,4 @@
-"""What is to be said about a placement: what will not work on this machine, and what will not do what was meant.
+"""What is to be said about a placement: what has no effect, or will not do what was meant.
 
 Pure: from the records of `reports.placement` to sentences, each with its remedy.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from driven.entrypoints.words import counted, ranges
+from driven.entrypoints.words import counted
 from driven.placement import Placement
 from driven.settings import DEFAULT_GROUP
 
@@ -16,16 +16,6 @@ if TYPE_CHECKING:
 
     from driven.entrypoints.reports.placement import GroupReport, PlacedCommand
     from driven.pool.cpus import CpuCount
-
-
-def faults(groups: Iterable[GroupReport], cpus: CpuCount) -> Iterator[str]:
-    """What keeps the workers of a group from starting."""
-    for group in groups:
-        if missing := sorted(set(group.cpus) - set(cpus.affinity)):
-            yield (
-                f"group {group.name!r} is pinned to CPU {ranges(missing)}, which this process may not use "
-                f"(there are: {ranges(cpus.affinity)}); correct [workers.groups.{group.name}] cpus"
-            )
 
 
 def warnings(groups: Sequence[GroupReport], commands: Iterable[PlacedCommand], cpus: CpuCount) -> Iterator[str]:

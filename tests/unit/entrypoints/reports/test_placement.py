@@ -141,8 +141,8 @@ def test_a_cpu_that_is_not_there_is_a_fault_that_names_those_that_are(placed: Ca
     report = placed(f'[workers.groups.far]\ncount = 1\ncpus = [{NO_SUCH_CPU}]\n[commands.Price]\ngroup = "far"')
 
     assert not report.is_ok
-    assert report.faults[0].startswith(f"group 'far' is pinned to CPU {NO_SUCH_CPU}, which this process may not use")
-    assert "correct [workers.groups.far] cpus" in report.faults[0]
+    assert report.faults[0].startswith(f"[workers.groups.far] cpus: CPU {NO_SUCH_CPU} is not there")
+    assert "give CPUs that are (there are: 0" in report.faults[0]
 
 
 def test_a_configuration_that_does_not_fit_the_application_is_refused(placed: Callable[..., PlacementReport]) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from driven.entrypoints.reports.placement import GroupReport, PlacedCommand
-from driven.entrypoints.reports.placement_advice import faults, warnings
+from driven.entrypoints.reports.placement_advice import warnings
 from driven.placement import Placement
 from driven.pool.cpus import CpuCount
 
@@ -107,16 +107,3 @@ def test_a_group_that_wastes_workers_is_named(changes: dict[str, Any], beginning
 def test_nothing_is_said_without_need(changes: dict[str, Any]) -> None:
     """A warning that nobody can act on teaches people to skip warnings."""
     assert about_group(**changes) == []
-
-
-def test_every_group_on_missing_cpus_is_a_fault() -> None:
-    """docs/how-to/place-commands-on-workers.md: a worker that is pinned to a CPU it may not use does not start."""
-    near = msgspec.structs.replace(GROUP, name="near", cpus=(0, 1))
-    far = msgspec.structs.replace(GROUP, name="far", cpus=(1, 2, 3, 9))
-
-    (said,) = faults([near, far], TWO_CPUS)
-
-    assert said == (
-        "group 'far' is pinned to CPU 2-3, 9, which this process may not use (there are: 0-1); "
-        "correct [workers.groups.far] cpus"
-    )
