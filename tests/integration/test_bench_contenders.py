@@ -97,10 +97,12 @@ STUBBORN = """
 import os, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if len(sys.argv) == 1:
-    subprocess.Popen([sys.executable, __file__, "child"], start_new_session=True)
-    print("started", flush=True)
+    child = subprocess.Popen([sys.executable, __file__, "child"], start_new_session=True, stdout=subprocess.PIPE)
+    child.stdout.readline()
+    print(child.pid, flush=True)
     if os.environ.get("STUBBORN") == "leaves":
         sys.exit(3)
+print("deaf", flush=True)
 time.sleep(600)
 """
 
@@ -121,6 +123,8 @@ def test_custody_ends_what_ignores_signals_in_a_session_of_its_own(
             assert custody.run([sys.executable, str(program)], stdin=b"", output=output, timeout_s=BOUND_S) == 3
         else:
             with pytest.raises(subprocess.TimeoutExpired):
-                custody.run([sys.executable, str(program)], stdin=b"", output=output, timeout_s=1.0)
+                custody.run([sys.executable, str(program)], stdin=b"", output=output, timeout_s=3.0)
 
         assert descendants() == before
+    child = int(output.read_text("utf-8").split()[0])
+    assert not psutil.pid_exists(child)

@@ -66,9 +66,9 @@ def make_plan(*, is_quick: bool, workers: int, measures: Sequence[Measure], cont
     return Plan(
         is_quick=is_quick,
         rounds=3 if is_quick else 7,
-        seconds=64.0 if is_quick else 900.0,
+        seconds=60.0 if is_quick else 900.0,
         part_s=0.25 if is_quick else 1.5,
-        most_s=74.0 if is_quick else 1_800.0,
+        most_s=68.0 if is_quick else 1_800.0,
         workers=workers,
         measures=tuple(measures),
         contenders=tuple(one.key for one in CATALOGUE if one.key in contenders),

@@ -34,6 +34,9 @@ TIMEOUT_S: Final = 30.0
 """How long a visit may take beyond what it should, in seconds,"""
 TIMEOUT_FACTOR: Final = 8.0
 """and in multiples of what it should."""
+QUIET_VARIATION: Final = 0.10
+QUIET_STEAL: Final = 0.02
+"""Above one of these, figures are shown with a warning."""
 TOLD_LINES: Final = 12
 """How much of what a failing visit wrote is told."""
 
@@ -46,24 +49,34 @@ def run_bench(plan: Plan, command: str, tell: Callable[[str], None]) -> BenchRep
     with Custody() as custody, tempfile.TemporaryDirectory(prefix="driven-bench-") as folder:
         rounds = Rounds(plan, calibration, custody, Path(folder), tell)
         rounds.run()
+    noise = Noise(
+        variation=variation(rounds.bursts),
+        loops=sum(len(one.wall_ns) for one in rounds.bursts),
+        steal=stolen(times_before, cpu_times()),
+        load_before=load_before,
+        load_after=load(),
+        calibration=calibration,
+    )
     return BenchReport(
         command=command,
         machine=machine(),
-        noise=Noise(
-            variation=variation(rounds.bursts),
-            loops=sum(len(one.wall_ns) for one in rounds.bursts),
-            steal=stolen(times_before, cpu_times()),
-            load_before=load_before,
-            load_after=load(),
-            calibration=calibration,
-        ),
+        noise=noise,
         plan=plan,
         entrants=tuple(entrant(one) for one in CATALOGUE),
         samples=tuple(rounds.samples),
         problems=tuple(rounds.problems),
-        notes=tuple(rounds.notes),
+        notes=(*rounds.notes, *noise_notes(noise)),
         took_s=time.perf_counter() - began,
     )
+
+
+def noise_notes(noise: Noise) -> list[str]:
+    """A warning where the machine was too restless for its figures to be believed."""
+    if noise.variation <= QUIET_VARIATION and (noise.steal or 0.0) <= QUIET_STEAL:
+        return []
+    taken = 100 * (noise.steal or 0.0)
+    varied = f"the same loop varied by {100 * noise.variation:.0f} %, others took {taken:.0f} % of the CPU time"
+    return [f"the machine was restless ({varied}): measure again when it is quiet"]
 
 
 class Rounds:

@@ -16,6 +16,7 @@ from driven.entrypoints.bench.machine import CpuTimes, Machine, Noise, processor
 from driven.entrypoints.bench.markdown import aims_markdown, markdown
 from driven.entrypoints.bench.plan import make_plan
 from driven.entrypoints.bench.record import BenchReport, entrant
+from driven.entrypoints.bench.runner import noise_notes
 from driven.entrypoints.bench.samples import Figure, Measure, Problem, Sample
 from driven.entrypoints.bench.tables import number, tables
 from driven.entrypoints.drawing.bench import bench_page
@@ -205,6 +206,17 @@ def test_the_processor_is_named_as_the_kernel_names_it(tmp_path: Path) -> None:
 
     assert processor(cpuinfo) == "Some CPU @ 2 GHz"
     assert processor(tmp_path / "nothing") == ""
+
+
+def test_figures_of_a_restless_machine_come_with_a_warning(report: BenchReport) -> None:
+    """Whoever reads METG of a machine that was busy with something else should know."""
+    busy = msgspec.structs.replace(report.noise, variation=0.4)
+    robbed = msgspec.structs.replace(report.noise, steal=0.08)
+
+    assert noise_notes(report.noise) == []
+    assert noise_notes(msgspec.structs.replace(report.noise, steal=None)) == []
+    assert "varied by 40 %" in noise_notes(busy)[0]
+    assert "others took 8 %" in noise_notes(robbed)[0]
 
 
 def test_stolen_time_is_a_part_of_the_time_that_passed() -> None:
