@@ -161,6 +161,25 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a worker that is told to stop has before it is killed, in seconds; never longer than is left of
     `[bus] drain_timeout_s`."""
 
+    grace_s: Seconds = 1.0
+    """How long a worker has from SIGTERM to SIGKILL when it is ended, in seconds (W5)."""
+
+    heartbeat_timeout_s: Seconds = 10.0
+    """How long an idle worker may give no sign of life, and one that runs a command may be stopped (SIGSTOP), before it
+    is ended, in seconds; 0: for ever. A freeze of everything does not count (P7)."""
+
+    recycle_after_commands: NotNegative = 0
+    """After how many commands a worker is replaced by a fresh one, in commands; 0: never. A fifth more or less, so
+    that not all leave at once (P13)."""
+
+    recycle_after_growth_bytes: NotNegative = 0
+    """By how much a worker's memory (RSS) may grow, from when it was ready, before it is replaced by a fresh one, in
+    bytes; 0: without a bound. A fifth more or less (P13)."""
+
+    memory_limit_bytes: NotNegative = 0
+    """How much memory one worker may have, in bytes; 0: as much as there is. An allocation beyond it raises MemoryError
+    in the handler (on Linux); a worker that takes a quarter more all the same is ended."""
+
     blas_threads: AtLeastOne = 1
     """How many threads numeric libraries (OpenMP, OpenBLAS, MKL, NumExpr, vecLib) may start in each worker (W10)."""
 

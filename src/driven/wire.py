@@ -187,6 +187,8 @@ class Assignment(msgspec.Struct, frozen=True):
     """CPUs to be pinned to; empty: none."""
     available_cpus: int
     """How many CPUs bus and workers have together."""
+    memory_limit_bytes: int = 0
+    """How much memory of its own it may have; 0: as much as there is."""
 
 
 encode: Final = msgspec.msgpack.Encoder(enc_hook=to_plain).encode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import mmap
 import os
 import random
 import re
@@ -292,6 +293,34 @@ def _tell_cpus(_: Do) -> Done:
     return Done(" ".join(str(cpu) for cpu in sorted(os.sched_getaffinity(0))))
 
 
+_LEAKED: list[bytes] = []
+
+
+def _leak(command: Do) -> Done:
+    """Keep so many bytes for ever, take a moment over it, and say who does."""
+    _LEAKED.append(b"x" * int(command.argument))
+    time.sleep(0.05)
+    return Done(str(os.getpid()))
+
+
+def _take_memory(command: Do) -> Done:
+    """Ask for so many bytes in one piece, and let go of them again."""
+    return Done(str(len(bytearray(int(command.argument)))))
+
+
+def _take_shared_memory(command: Do) -> NoReturn:
+    """Take memory that the kernel does not count as the process's own, and keep it."""
+    memory = mmap.mmap(-1, int(command.argument))
+    for page in range(0, len(memory), mmap.PAGESIZE):
+        memory[page] = 1
+    while True:
+        time.sleep(1)
+
+
+def _tell_pid(_: Do) -> Done:
+    return Done(str(os.getpid()))
+
+
 def _print(command: Do) -> Done:
     print(command.argument)  # noqa: T201 - a handler that prints is what this is about
     return Done("printed")
@@ -325,5 +354,9 @@ DEEDS = {
     "tell process": _tell_process,
     "tell flags": _tell_flags,
     "tell cpus": _tell_cpus,
+    "leak": _leak,
+    "take memory": _take_memory,
+    "take shared memory": _take_shared_memory,
+    "tell pid": _tell_pid,
     "print": _print,
 }

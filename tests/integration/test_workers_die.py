@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import psutil
 import pytest
 
+from driven import WorkerSettings
 from driven.wire import AggregateState, RecordKind
 from watched_lane import PATIENCE_S, WatchedLane, watched_lane
 from worker_test_app import Do, DoWithState
@@ -167,7 +168,7 @@ async def test_a_timeout_ends_c_code_that_holds_the_interpreter(tmp_path: Path) 
 
 async def test_a_worker_that_ignores_sigterm_is_killed_after_the_grace() -> None:
     """W5: TERM, grace, KILL."""
-    async with watched_lane() as lane:
+    async with watched_lane(settings=WorkerSettings(grace_s=0.1)) as lane:
         position = lane.send(Do("ignore sigterm"), timeout_s=0.1)
         blamed, cause, _ = await one_death(lane)
 

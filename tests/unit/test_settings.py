@@ -176,8 +176,10 @@ FAULTS = {
     "misspelt key": (
         "[workers]\ncuont = 4",
         (
-            "[workers] cuont is not a setting; did you mean count? ([workers] has: blas_threads, count, groups, "
-            "idle_timeout_s, kind, max_attempts, max_count, min_count, ring_bytes, start_timeout_s, stop_timeout_s)"
+            "[workers] cuont is not a setting; did you mean count? ([workers] has: blas_threads, count, grace_s, "
+            "groups, heartbeat_timeout_s, idle_timeout_s, kind, max_attempts, max_count, memory_limit_bytes, "
+            "min_count, recycle_after_commands, recycle_after_growth_bytes, ring_bytes, start_timeout_s, "
+            "stop_timeout_s)"
         ),
     ),
     "fewest above most": (

@@ -6,6 +6,7 @@
     |- lifeline    it dies with its bus, children included
     |- startup     from an empty process to a worker that is ready: channel, CPUs, application
     |- cores       which CPUs it runs on
+    |- memory      how much memory it may have
     |- loop        record by record: takes what comes, has one thing done at a time
     `- commands    what is done with a command: run it, tell its outcome
 

@@ -2,8 +2,9 @@
 
 ::
 
-    attach the channel -> pin -> import the application -> build the registry -> HELLO -> loop ... STOP -> GOODBYE
-                           `---------------- anything goes wrong: UNFIT, and exit code 1
+    attach the channel -> pin -> limit memory -> import the application -> build the registry -> HELLO
+                           |                                                                       |
+                           '-- anything goes wrong: UNFIT, and exit code 1     loop ... STOP -> GOODBYE
 
 Runs once, on the main thread of the worker, for as long as the worker lives. What cannot be told through the
 channel, because there is none, goes to standard error.
@@ -27,6 +28,7 @@ from driven.wire import Hello, RecordKind, Unfit, decode_assignment, encode
 from driven_worker.commands import CommandWork
 from driven_worker.cores import pin
 from driven_worker.loop import Loop
+from driven_worker.memory import limit_memory
 
 if TYPE_CHECKING:
     from driven.service.registry import Registry
@@ -54,6 +56,7 @@ def work(text: str) -> int:
 def ready_loop(assignment: Assignment, channel: Channel) -> Loop:
     """Get ready to run commands, and say so."""
     pin(assignment.cpus)
+    limit_memory(assignment.memory_limit_bytes)
     for module in assignment.modules:  # first: the reference may name a function that copies what they complete
         importlib.import_module(module)
     registry = build_registry(resolve_application(assignment.reference))

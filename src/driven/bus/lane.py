@@ -36,6 +36,10 @@ class Vitals(msgspec.Struct, frozen=True):
     """Seconds since that command began; 0.0: none."""
     completed: int
     """Commands it has finished."""
+    rss_bytes: int = 0
+    """Physical memory that it has; 0: not known."""
+    cpu_s: float = 0.0
+    """CPU time that it has had, in seconds."""
 
 
 class Lane(Protocol):

@@ -86,7 +86,7 @@ class Link:
         "_room_bytes",
         "_timeouts_s",
         "_unrung",
-        "has_completed",
+        "completed",
         "has_left",
         "is_leaving",
         "is_open",
@@ -123,8 +123,8 @@ class Link:
         """Whether what it sends is still listened to."""
         self.unfit: Unfit | None = None
         """Why it says that it cannot work."""
-        self.has_completed = False
-        """Whether it has answered any command."""
+        self.completed = 0
+        """How many commands it has answered."""
         self.is_leaving = False
         """Whether it was told to leave."""
         self.has_left = False
@@ -233,7 +233,7 @@ class Link:
                 if size is None:
                     _refuse(f"its worker answers {command}, which it was not sent")
                 self._in_flight_bytes -= size
-                self.has_completed = True
+                self.completed += 1
                 if timeouts_s:
                     timeouts_s.pop(command, None)
                 completed(worker_id, completion)
@@ -267,7 +267,7 @@ class Link:
             _refuse("its worker answers, and was sent nothing")
         self._in_flight_bytes -= self._in_flight.pop(command)
         self._timeouts_s.pop(command, None)
-        self.has_completed = True
+        self.completed += 1
         self._listener.completed(self.worker_id, Completion(*command, 0, Failed(failure)))
 
     # Blame.
@@ -291,7 +291,7 @@ class Link:
         """
         if verdict is not None:
             return verdict.blamed if verdict.blamed in self._in_flight else None
-        is_fruitless = self.unfit is not None or not self.has_completed
+        is_fruitless = self.unfit is not None or not self.completed
         return self._running() or (self._oldest if is_fruitless else None)
 
     def _running(self) -> _Command | None:

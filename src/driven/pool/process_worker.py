@@ -24,8 +24,11 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
+import psutil
+
 from driven.pool.launch import command_line, worker_environment
 from driven.pool.vitals import cause_of_death, oom_kills
+from driven.pool.worker import Usage
 from driven.ring.channel import Channel
 from driven.ring.nameless import nameless_file
 from driven.ring.status import WorkerState
@@ -65,6 +68,7 @@ class ProcessWorker:
             self._process, self._lifeline = self._start(plan)
             until_started.pop_all()
         self.channel.close_remote_descriptors()
+        self._seen: Final = psutil.Process(self._process.pid)
         self.end_descriptor: Final = _pidfd(self._process.pid)
         """Readable when it has died; -1 where there is no such thing, and `has_died` must be asked."""
 
@@ -84,6 +88,7 @@ class ProcessWorker:
             log_id=plan.log_id,
             cpus=plan.group_cpus.get(self.group, ()),
             available_cpus=plan.available_cpus,
+            memory_limit_bytes=plan.memory_limit_bytes,
         )
         try:
             process = subprocess.Popen(  # noqa: S603 - this interpreter, with our own program
@@ -136,6 +141,22 @@ class ProcessWorker:
     def has_ended(self) -> bool:
         """Whether it has ended, asked without waiting."""
         return self._process.poll() is not None
+
+    def usage(self) -> Usage | None:
+        """Its memory and its CPU time, without its children's."""
+        try:
+            with self._seen.oneshot():
+                times = self._seen.cpu_times()
+                return Usage(self._seen.memory_info().rss, times.user + times.system)
+        except psutil.Error:
+            return None
+
+    def is_stopped(self) -> bool:
+        """Whether the kernel says so; a debugger that has stopped it does not count."""
+        try:
+            return self._seen.status() == psutil.STATUS_STOPPED
+        except psutil.Error:
+            return False
 
     def bury(self) -> Failure:
         """Kill what is left of its group, wait for it, give up all but the channel; return how it ended."""

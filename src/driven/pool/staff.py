@@ -5,9 +5,9 @@ Owned by a lane, as long-lived as it. It starts workers by the function that it 
 ::
 
                hire          make_ready
-    (missing) ------> hired -----------> ready
-                        |                  |
-                        '-- retire, lose --'---> no member any more
+    (missing) ------> hired -----------> ready --relieve--> works until its successor is ready
+                        |                  |                   |
+                        '------------------'-- retire, lose ---'---> no member any more
 
 Nothing here is counted up and down beside the truth: who is missing is derived from the members each time it is asked
 (D3). A worker that was told to leave is no member from that moment, though it may still finish what it runs; one that
@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 class _Member:
     """One worker that is to stay, from the order for it on."""
 
-    __slots__ = ("group", "is_ready")
+    __slots__ = ("group", "is_ready", "is_relieved")
 
     def __init__(self, group: str) -> None:
         self.group = group
         self.is_ready = False
+        self.is_relieved = False
+        """Whether another one is to take its place."""
 
 
 class Staff:
@@ -65,11 +67,11 @@ class Staff:
 
     def missing(self, group: str) -> int:
         """How many workers of this group are to be hired."""
-        return max(0, self._wanted[group] - len(self._members_of(group)))
+        return max(0, self._wanted[group] - len(self._staying(group)))
 
     def is_served(self, group: str) -> bool:
         """Whether a member of this group takes commands."""
-        return any(member.is_ready for member in self._members_of(group))
+        return any(member.is_ready for member in self._members.values() if member.group == group)
 
     # Coming.
 
@@ -89,6 +91,22 @@ class Staff:
         member.is_ready = True
         self._failed_starts[member.group] = 0
 
+    def relieve(self, worker_id: int) -> None:
+        """Have another worker for this one, which goes on until that is ready; said again, it changes nothing."""
+        member = self._members.get(worker_id)
+        if member is not None and not member.is_relieved:
+            member.is_relieved = True
+            self._hire(member.group)
+
+    def dispensable(self, group: str) -> list[int]:
+        """Who is not needed any more: the relieved whose successors are ready, and whoever is one too many."""
+        staying = self._staying(group)
+        ready = sum(self._members[one].is_ready for one in staying)
+        relieved = [one for one, member in self._members.items() if member.group == group and member.is_relieved]
+        needed = max(0, self._wanted[group] - ready)
+        newest_first = sorted(staying, key=lambda one: (self._members[one].is_ready, -one))
+        return relieved[: max(0, len(relieved) - needed)] + newest_first[: max(0, len(staying) - self._wanted[group])]
+
     def hire_again(self, group: str) -> int:
         """A worker did not get ready: have another one, later; return how many in a row that were."""
         self._failed_starts[group] += 1
@@ -107,13 +125,23 @@ class Staff:
 
     # Going.
 
-    def retire(self, worker_id: int) -> bool:
-        """A member is to leave, and its group wants one less; False when it is no member (any more)."""
+    def retire(self, worker_id: int) -> list[int]:
+        """A member is to leave, and its group wants one less; return who leaves: it, and a successor that it had.
+
+        Nobody, when it is no member (any more).
+        """
         member = self._members.pop(worker_id, None)
         if member is None:
-            return False
+            return []
         self._wanted[member.group] -= 1
-        return True
+        return [worker_id, *self.let_go(member.group)]
+
+    def let_go(self, group: str) -> list[int]:
+        """Have those leave that are dispensable, and say who they are."""
+        leaving = self.dispensable(group)
+        for worker_id in leaving:
+            del self._members[worker_id]
+        return leaving
 
     def lose(self, worker_id: int) -> bool:
         """A worker is dead, or was never there; whether it was a member."""
@@ -124,5 +152,6 @@ class Staff:
         self._wanted.clear()
         self._members.clear()
 
-    def _members_of(self, group: str) -> list[_Member]:
-        return [member for member in self._members.values() if member.group == group]
+    def _staying(self, group: str) -> list[int]:
+        """Members that nobody is to take the place of."""
+        return [one for one, member in self._members.items() if member.group == group and not member.is_relieved]

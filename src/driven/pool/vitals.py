@@ -23,6 +23,7 @@ from driven.wire import Failure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from driven.pool.worker import Usage
     from driven.ring.status import WorkerStatus
 
 WORKER_DIED: Final = "driven.errors.WorkerDied"
@@ -31,7 +32,9 @@ WORKER_DIED: Final = "driven.errors.WorkerDied"
 _NANOSECONDS: Final = 1_000_000_000
 
 
-def vitals_of(worker_id: int, pid: int, group: str, status: WorkerStatus, *, is_leaving: bool) -> Vitals:
+def vitals_of(  # noqa: PLR0913 - what is known of one worker
+    worker_id: int, pid: int, group: str, status: WorkerStatus, usage: Usage | None = None, *, is_leaving: bool
+) -> Vitals:
     """Look at a worker; `is_leaving` when it was told to go, or is about to be killed."""
     running = status.running()
     age_ns = time.monotonic_ns() - running.started_ns if running else 0
@@ -43,6 +46,8 @@ def vitals_of(worker_id: int, pid: int, group: str, status: WorkerStatus, *, is_
         position=running.position if running else 0,
         age_s=max(age_ns, 0) / _NANOSECONDS,
         completed=status.completed,
+        rss_bytes=usage.rss_bytes if usage else 0,
+        cpu_s=usage.cpu_s if usage else 0.0,
     )
 
 

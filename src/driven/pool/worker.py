@@ -34,6 +34,14 @@ class Plan(msgspec.Struct, frozen=True):
     ring_bytes: int
     blas_threads: int
     start_timeout_s: float
+    grace_s: float
+    """From `Worker.terminate` to `Worker.kill`."""
+    heartbeat_timeout_s: float
+    """0.0: nobody looks for signs of life."""
+    memory_limit_bytes: int
+    """0: none."""
+    watches_memory: bool
+    """Whether the memory of workers is to be looked at, for a limit or for recycling."""
     available_cpus: int
     group_cpus: Mapping[str, tuple[int, ...]]
     """CPUs of the groups that are pinned."""
@@ -48,10 +56,23 @@ def plan_of(settings: WorkerSettings, recipe: Recipe, log_id: str, cpus: int) ->
         ring_bytes=settings.ring_bytes,
         blas_threads=settings.blas_threads,
         start_timeout_s=settings.start_timeout_s,
+        grace_s=settings.grace_s,
+        heartbeat_timeout_s=settings.heartbeat_timeout_s,
+        memory_limit_bytes=settings.memory_limit_bytes,
+        watches_memory=bool(settings.memory_limit_bytes or settings.recycle_after_growth_bytes),
         available_cpus=cpus,
         # Words were turned into numbers when the bus opened: see `driven.pool.affinity`.
         group_cpus={name: group.cpus for name, group in settings.groups.items() if isinstance(group.cpus, tuple)},
     )
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What a worker takes of the machine."""
+
+    rss_bytes: int
+    """Physical memory that it has now, what it shares with others included."""
+    cpu_s: float
+    """CPU time that it has had since it began, in seconds."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -113,6 +134,12 @@ class Worker(Protocol):
 
     def has_ended(self) -> bool:
         """Whether it has ended, asked without waiting."""
+
+    def usage(self) -> Usage | None:
+        """What it takes now; None when it is gone, or has nothing of its own that could be measured."""
+
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped it, as by SIGSTOP, so that it cannot go on by itself."""
 
     def bury(self) -> Failure:
         """End what is left of it, give up all but the channel; return how it ended."""

@@ -20,9 +20,7 @@ instruction it died.
 left, blamed for nothing, and what it was sent and had not begun is free to go elsewhere. Its process has
 `[workers] stop_timeout_s` from there on to end.
 
-**Doorbell and tick.** A worker rings when it has written and the bus sleeps. Once in very many times that
-wake-up is lost, because Python has no memory fence (see `driven.ring.waiting`); so while anything is expected, all
-rings are looked at every `LONGEST_SLEEP_S` seconds as well, and a lost wake-up costs that much and nothing else.
+**When a worker has done its share** (`driven.pool.recycling`) it works on until a successor is ready, and then leaves.
 """
 
 from __future__ import annotations
@@ -35,13 +33,14 @@ from driven.errors import RingBroken, SegmentUnavailable, WorkersUnavailable
 from driven.pool.cpus import available_cpus
 from driven.pool.link import Link
 from driven.pool.process_worker import ProcessWorker
+from driven.pool.recycling import DUE, OVERDUE, Recycling
 from driven.pool.staff import Staff
+from driven.pool.tick import Tick
 from driven.pool.vitals import WORKER_DIED, vitals_of, with_traceback
 from driven.pool.worker import Verdict, plan_of
 from driven.pool.worker_pool import STOPPED, WorkerPool
-from driven.ring.waiting import LONGEST_SLEEP_S
 from driven.service.failures import failure_of
-from driven.service.wiring import first_difference
+from driven.service.wiring import difference_from
 from driven.wire import Completion, Failed, Failure, Unfit
 
 if TYPE_CHECKING:
@@ -88,11 +87,12 @@ class WorkerLane:
         self._workers: Final[dict[int, Worker]] = {}
         self._links: Final[dict[int, Link]] = {}
         self._staff: Final = Staff(groups, self._start_worker)
+        self._recycling: Final = Recycling(settings)
         self._unrung: Final[dict[int, Link]] = {}
-        self._tick: asyncio.TimerHandle | None = None
         self._is_stopping = False
         self._loop: asyncio.AbstractEventLoop
         self._listener: LaneListener
+        self._tick: Tick
         self._pool: WorkerPool | None = None
         self._started: asyncio.Future[None]
         self._closed: asyncio.Future[None]
@@ -106,6 +106,7 @@ class WorkerLane:
         """
         self._listener = listener
         self._loop = asyncio.get_running_loop()
+        self._tick = Tick(self._loop, self._links, self._drain, listener.turn_wanted)
         self._started, self._closed = self._loop.create_future(), self._loop.create_future()
         plan = plan_of(self._settings, self._recipe, self._log_id, available_cpus().count)
         self._pool = WorkerPool(self._make, plan, self, self._loop.call_soon_threadsafe)
@@ -152,8 +153,8 @@ class WorkerLane:
             self._loop.call_soon(self._fail, worker_id, submission, error)
             return True
         self._unrung[worker_id] = link
-        if self._tick is None:
-            self._arm_tick()
+        if self._tick.handle is None:
+            self._tick.arm()
         if timeout_s is not None and self._pool is not None:
             self._pool.watch()
         return True
@@ -181,14 +182,14 @@ class WorkerLane:
 
     def retire(self, worker_id: int) -> None:
         """Have one worker less: this one, which finishes what it runs and leaves; nothing new if it goes already."""
-        if self._staff.retire(worker_id) and (link := self._links.get(worker_id)) is not None:
-            self._dismiss(link)
+        for leaver in self._staff.retire(worker_id):
+            self._let_leave(leaver)
 
     def vitals(self) -> tuple[Vitals, ...]:
         """A look at every worker."""
         return tuple(
-            vitals_of(number, worker.pid, worker.group, worker.channel.status, is_leaving=self._is_leaving(number))
-            for number, worker in self._workers.items()
+            vitals_of(number, one.pid, one.group, one.channel.status, one.usage(), is_leaving=self._is_leaving(number))
+            for number, one in self._workers.items()
         )
 
     # What the pool calls, on the bus thread.
@@ -201,8 +202,8 @@ class WorkerLane:
             self._dismiss(link)
             return
         self._loop.add_reader(worker.channel.doorbell_fileno(), self._on_doorbell, link)
-        if self._tick is None:
-            self._arm_tick()
+        if self._tick.handle is None:
+            self._tick.arm()
         self._on_doorbell(link)  # says for the first time that the bus sleeps
 
     def start_failed(self, worker_id: int, group: str, error: Exception) -> None:
@@ -244,8 +245,7 @@ class WorkerLane:
         """Nothing is left."""
         if self._pool is not None:
             self._pool.join()
-        if self._tick is not None:
-            self._tick.cancel()
+        self._tick.cancel()
         self._closed.set_result(None)
 
     # Starting.
@@ -262,13 +262,16 @@ class WorkerLane:
         if link.worker_id not in self._staff:
             return
         if hello.wiring != self._recipe.wiring:
-            link.unfit = Unfit(self._difference(hello))
+            link.unfit = Unfit(difference_from(self._recipe, hello.wiring, hello.source))
             self._condemn(link, Verdict(link.unfit.reason))
             return
         link.is_ready = link.is_open = True
+        group = self._workers[link.worker_id].group
         self._staff.make_ready(link.worker_id)
-        self._listener.worker_ready(link.worker_id, self._workers[link.worker_id].group)
+        self._listener.worker_ready(link.worker_id, group)
         self._note_readiness()
+        for leaver in self._staff.let_go(group):
+            self._let_leave(leaver)
 
     def _note_readiness(self) -> None:
         if self._staff.is_complete and not self._started.done():
@@ -288,7 +291,7 @@ class WorkerLane:
     def _find_another(self, link: Link, group: str, reason: str) -> None:
         """A worker is dead that was to stay."""
         if link.is_ready:
-            self._staff.replace(group, has_completed=link.has_completed)
+            self._staff.replace(group, has_completed=bool(link.completed))
         # What it says that it cannot do, the next one cannot either.
         elif link.unfit is None or not self._fail_to_start(reason):
             self._hire_again(group, reason)
@@ -303,15 +306,6 @@ class WorkerLane:
         if not self._fail_to_start(told):
             self._listener.lane_failed(WorkersUnavailable(told))
             self._listener.turn_wanted()
-
-    def _difference(self, hello: Hello) -> str:
-        """How a worker differs from us, and what may have made it so."""
-        difference = first_difference(self._recipe.wiring, hello.wiring)
-        return (
-            f"worker and bus run different code: {difference}. The worker imported {self._recipe.reference} from "
-            f"{hello.source} as it is there, without what the program did to it since: put such a change in a function "
-            f'of a module and open "module:function"; after a deployment, restart the bus'
-        )
 
     # Listening.
 
@@ -328,9 +322,21 @@ class WorkerLane:
         except RingBroken as error:
             self._quarantine(link, error)
             return True
-        if is_told and link.is_ready and not link.is_open:
-            self._look_at_farewell(link)
+        if is_told and link.is_ready:
+            if not link.is_open:
+                self._look_at_farewell(link)
+            elif self._recycling.is_wanted:
+                self._look_at_wear(link)
         return is_told
+
+    def _look_at_wear(self, link: Link) -> None:
+        """Have a successor for a worker that has done its share; it works on until that is ready, within reason."""
+        growth_bytes = self._pool.growth_bytes(link.worker_id) if self._pool else 0
+        wear = self._recycling.wear(link.worker_id, link.completed, growth_bytes)
+        if wear >= DUE:
+            self._staff.relieve(link.worker_id)
+        if wear >= OVERDUE and self._staff.lose(link.worker_id):
+            self._dismiss(link)
 
     def _look_at_farewell(self, link: Link) -> None:
         """It leaves, or says that it must; it may never end by itself: a thread that a handler left keeps a process."""
@@ -341,20 +347,6 @@ class WorkerLane:
             worker = self._workers.get(link.worker_id)
             if worker is not None and self._pool is not None:
                 self._pool.see_off(worker, self._settings.stop_timeout_s)
-
-    def _arm_tick(self) -> None:
-        self._tick = self._loop.call_later(LONGEST_SLEEP_S, self._on_tick)
-
-    def _on_tick(self) -> None:
-        self._tick = None
-        if any(link.is_expecting for link in self._links.values()):
-            self._arm_tick()
-        is_told = False
-        for link in tuple(self._links.values()):
-            link.restate()
-            is_told = self._drain(link) or is_told
-        if is_told:
-            self._listener.turn_wanted()
 
     def _quarantine(self, link: Link, error: RingBroken) -> None:
         """Listen no more to a worker that writes what it must not, and replace it; say who is to blame."""
@@ -370,6 +362,12 @@ class WorkerLane:
         completion = Completion(submission.envelope.position, submission.generation, 0, outcome)
         self._listener.completed(worker_id, completion)
         self._listener.turn_wanted()
+
+    def _let_leave(self, worker_id: int) -> None:
+        """Have one leave that is no member any more; where it is not there yet, it leaves as soon as it is."""
+        link = self._links.get(worker_id)
+        if link is not None:
+            self._dismiss(link)
 
     def _dismiss(self, link: Link) -> None:
         """Have a worker leave: one that is ready by its own will, any other at once; nothing new if it does already."""

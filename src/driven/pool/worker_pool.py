@@ -11,7 +11,8 @@ orders and are told what happened.
     start_worker(group)    --order-->     make(...)                ------->   is there
                            <--started--
     condemn(worker, why)   --order-->     SIGTERM, grace, SIGKILL  ------->   dies
-                                          looks at status words every TICK_S, while there is a timeout to watch
+                                          looks at status words: every TICK_S while anything is timed,
+                                          else about once a second, for signs of life
                                           pidfd is readable        <-------   is dead
                            <--ended---    kill the rest of its group, wait, say how it ended
     stop(timeout_s)        --order-->     when time is up: condemn all
@@ -31,9 +32,9 @@ from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING, Final, Protocol
 
-from driven.errors import DrivenError, RingBroken, WorkersUnavailable
+from driven.errors import DrivenError, WorkersUnavailable
+from driven.pool.watch import Watch, look_s
 from driven.pool.worker import Verdict
-from driven.ring.status import WorkerState
 from driven.ring.waiting import Doorbell
 
 if TYPE_CHECKING:
@@ -50,9 +51,6 @@ TICK_S: Final = 0.05
 
 LONGEST_STEP_S: Final = 1.0
 """How much time may count between two looks; more than that was a freeze, and counts for nobody."""
-
-GRACE_S: Final = 1.0
-"""From SIGTERM to SIGKILL."""
 
 STOPPED: Final = Verdict("its worker was stopped")
 
@@ -98,7 +96,8 @@ class WorkerPool:
         self._ids: Final = count(1)
         # The rest is the thread's own.
         self._selector: Final = selectors.DefaultSelector()
-        self._watches: Final[dict[int, _Watch]] = {}
+        self._look_s: Final = look_s(plan)
+        self._watches: Final[dict[int, Watch]] = {}
         self._due: Final[list[tuple[float, int, str]]] = []
         self._now_s = 0.0
         self._step_s = 0.0
@@ -125,6 +124,11 @@ class WorkerPool:
     def see_off(self, worker: Worker, timeout_s: float) -> None:
         """Give a worker that says GOODBYE so long to end by itself."""
         self._order(lambda: self._see_off(worker, timeout_s))
+
+    def growth_bytes(self, worker_id: int) -> int:
+        """How much more memory a worker takes than when it was ready, as last seen, where the plan watches memory."""
+        watch = self._watches.get(worker_id)
+        return watch.growth_bytes if watch else 0
 
     def watch(self) -> None:
         """Hear that a command was sent whose time is limited; costs nothing while others of the kind are under way."""
@@ -165,12 +169,13 @@ class WorkerPool:
             self._bury(watch)
         self._tell(self._client.pool_closed)
 
-    def _wait(self) -> list[_Watch]:
+    def _wait(self) -> list[Watch]:
         """Sleep until something happens, or for a tick; return whose process has ended."""
         # Said before looking whether there is anything to time: what is sent after the look rings the bell.
         self._is_ticking = False
         self._is_ticking = self._is_anything_timed()
-        ready = self._selector.select(TICK_S if self._is_ticking else None)
+        rest_s = self._look_s if self._watches else None
+        ready = self._selector.select(TICK_S if self._is_ticking else rest_s)
         self._bell.clear()
         now_s = time.monotonic()
         self._step_s = min(now_s - self._last_look_s, LONGEST_STEP_S)
@@ -199,7 +204,7 @@ class WorkerPool:
             self._tell(self._client.start_failed, worker_id, group, error)
             return
         logger.debug("Worker %d of group %s is %s.", worker_id, group, worker.name)
-        watch = self._watches[worker_id] = _Watch(worker, self._plan.start_timeout_s)
+        watch = self._watches[worker_id] = Watch(worker, self._plan)
         if worker.end_descriptor >= 0:
             self._selector.register(worker.end_descriptor, selectors.EVENT_READ, watch)
         self._tell(self._client.worker_started, worker)
@@ -208,16 +213,16 @@ class WorkerPool:
         """See to it that nothing takes longer than it may."""
         if self._stop_at_s is not None and self._now_s >= self._stop_at_s:
             for watch in self._watches.values():
-                self._condemn(watch.worker, STOPPED, GRACE_S)
+                self._condemn(watch.worker, STOPPED, self._plan.grace_s)
         for watch in self._watches.values():
             worker = watch.worker
             if worker.verdict is not None:
                 if self._now_s >= worker.kill_at_s:
                     worker.kill()
             elif watch.leave_at_s is not None and self._now_s >= watch.leave_at_s:
-                self._condemn(worker, STOPPED, GRACE_S)
+                self._condemn(worker, STOPPED, self._plan.grace_s)
             elif verdict := watch.look(self._step_s):
-                self._condemn(worker, verdict, GRACE_S)
+                self._condemn(worker, verdict, self._plan.grace_s)
 
     def _condemn(self, worker: Worker, verdict: Verdict, grace_s: float) -> None:
         """Pass a verdict; the first one stands."""
@@ -242,7 +247,7 @@ class WorkerPool:
         if watch is not None:
             watch.leave_at_s = self._now_s + timeout_s
 
-    def _bury(self, watch: _Watch) -> None:
+    def _bury(self, watch: Watch) -> None:
         worker = watch.worker
         del self._watches[worker.worker_id]
         if worker.end_descriptor >= 0:
@@ -264,63 +269,3 @@ class WorkerPool:
             self._stop(0.0)
             return False
         return True
-
-
-class _Watch:
-    """One worker, and for how long it has been seen to do what it does."""
-
-    __slots__ = ("_command", "_is_starting", "_seconds", "_start_timeout_s", "leave_at_s", "worker")
-
-    def __init__(self, worker: Worker, start_timeout_s: float) -> None:
-        self.worker = worker
-        self.leave_at_s: float | None = None
-        """When it is to have ended by itself, on the pool's clock."""
-        self._start_timeout_s = start_timeout_s
-        self._is_starting = True
-        self._command: tuple[int, int] | None = None
-        self._seconds = 0.0
-
-    def is_timed(self) -> bool:
-        """Whether time matters to it now."""
-        worker = self.worker
-        is_ending = worker.verdict is not None or self.leave_at_s is not None
-        return self._is_starting or is_ending or bool(worker.timeouts_s) or worker.end_descriptor < 0
-
-    def has_ended_unseen(self) -> bool:
-        """Whether it has ended where no descriptor tells."""
-        return self.worker.end_descriptor < 0 and self.worker.has_ended()
-
-    def look(self, step_s: float) -> Verdict | None:
-        """See what it does, `step_s` seconds after the last look; a verdict when it has done that for too long."""
-        try:
-            return self._look_at_start(step_s) if self._is_starting else self._look_at_command(step_s)
-        except RingBroken as error:
-            return Verdict(error.reason, self._suspect())
-
-    def _suspect(self) -> tuple[int, int] | None:
-        """Who most likely overwrote the status words: what they say to run, else the oldest whose time is limited."""
-        running = self.worker.channel.status.running()
-        if running:
-            return running.position, running.generation
-        return next(iter(tuple(self.worker.timeouts_s)), None)  # a copy: the bus thread writes to it
-
-    def _look_at_start(self, step_s: float) -> Verdict | None:
-        self._is_starting = self.worker.is_starting
-        self._seconds = self._seconds + step_s if self._is_starting else 0.0
-        if self._seconds <= self._start_timeout_s:
-            return None
-        return Verdict(f"its worker was not ready within {self._start_timeout_s:g} s; look into what it imports")
-
-    def _look_at_command(self, step_s: float) -> Verdict | None:
-        status, timeouts_s = self.worker.channel.status, self.worker.timeouts_s
-        running = status.running() if timeouts_s else None
-        command = (running.position, running.generation) if running else None
-        if command is None or command != self._command:
-            self._command, self._seconds = command, 0.0
-            return None
-        if status.state is not WorkerState.WAITING:  # what the bus takes to answer a read is not the command's fault
-            self._seconds += step_s
-        timeout_s = timeouts_s.get(command)
-        if timeout_s is None or self._seconds <= timeout_s:
-            return None
-        return Verdict(f"it timed out after {timeout_s:g} s", command)

@@ -57,6 +57,15 @@ def first_difference(bus: tuple[str, ...], worker: tuple[str, ...]) -> str:
     return ", ".join([*parts, f"the worker has {only_worker}"] if only_worker else parts)
 
 
+def difference_from(recipe: Recipe, wiring: tuple[str, ...], source: str) -> str:
+    """How a worker that imported `source` differs from the bus, what may have made it so, and what to do."""
+    return (
+        f"worker and bus run different code: {first_difference(recipe.wiring, wiring)}. The worker imported "
+        f"{recipe.reference} from {source} as it is there, without what the program did to it since: put such a change "
+        f'in a function of a module and open "module:function"; after a deployment, restart the bus'
+    )
+
+
 def _lines(registry: Registry) -> Iterator[str]:
     yield f"message types with the fingerprint {registry.catalog.fingerprint}"
     for type_id, handler in registry.handlers.items():

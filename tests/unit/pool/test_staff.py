@@ -55,8 +55,8 @@ def test_whatever_happens_there_are_as_many_as_are_wanted(
         elif member is None:
             continue
         elif deed == "retire":
-            assert started.staff.retire(member)
-            assert not started.staff.retire(member)
+            assert started.staff.retire(member) == [member]
+            assert started.staff.retire(member) == []
             expected[group] -= 1
         elif deed == "ready":
             started.staff.make_ready(member)
@@ -120,3 +120,40 @@ def test_of_a_dissolved_staff_nobody_is_missing() -> None:
 
     assert len(started.orders) == 2
     assert not started.staff.lose(0)
+
+
+def test_who_is_relieved_goes_when_the_successor_is_ready() -> None:
+    """P13: and asking twice starts one successor."""
+    started = Started({"default": 2})
+    for member in (0, 1):
+        started.staff.make_ready(member)
+    started.staff.relieve(0)
+    started.staff.relieve(0)
+    leaving = [started.staff.let_go("default")]
+    started.staff.make_ready(2)
+    leaving.append(started.staff.let_go("default"))
+
+    assert len(started.orders) == 3
+    assert leaving == [[], [0]]
+    assert started.members("default") == [1, 2]
+
+
+def test_who_is_relieved_and_then_retired_takes_the_successor_along() -> None:
+    """D3: the group wants one less, so nobody needs to come."""
+    started = Started({"default": 1})
+    started.staff.make_ready(0)
+    started.staff.relieve(0)
+
+    assert started.staff.retire(0) == [0, 1]
+    assert started.members("default") == []
+
+
+def test_one_that_dies_relieved_is_not_replaced_twice() -> None:
+    """D3: its successor is on its way already."""
+    started = Started({"default": 1})
+    started.staff.make_ready(0)
+    started.staff.relieve(0)
+    started.staff.lose(0)
+    started.staff.replace("default", has_completed=True)
+
+    assert started.members("default") == [1]

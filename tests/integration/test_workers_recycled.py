@@ -1,0 +1,139 @@
+"""Workers that have done their share make room for fresh ones between commands; memory has a limit."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from driven import WorkerSettings
+from driven.wire import Failed, Failure
+from watched_lane import PATIENCE_S, WatchedLane, watched_lane
+from worker_test_app import Do
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MEGABYTE = 1 << 20
+QUEUED = 50
+
+
+async def run_all(lane: WatchedLane, commands: int, do: Do, look: Callable[[], None] = lambda: None) -> None:
+    """Run commands on whoever takes them, one beside the running one; what a worker left behind goes to others."""
+    to_send = [(position, 1) for position in range(commands, 0, -1)]
+    taken_back: set[int] = set()
+    async with asyncio.timeout(2 * PATIENCE_S):
+        while len(lane.completions) < commands:
+            for worker in set(lane.left) - taken_back:
+                taken_back.add(worker)
+                to_send.extend(sorted(((p, g + 1) for p, g in lane.left[worker]), reverse=True))
+            for worker in tuple(lane.ready):
+                while to_send and lane.outstanding(worker) < 2 and worker in lane.ready:
+                    position, generation = to_send[-1]
+                    if not lane.try_send(worker, lane.submission(do, position, generation)):
+                        break
+                    to_send.pop()
+            lane.lane.ring()
+            await lane.news()
+            look()
+
+
+@pytest.mark.parametrize(
+    ("limit", "workers"),
+    [
+        (1, 1),
+        (2, 2),
+        (3, 1),
+        *(pytest.param(*others, marks=pytest.mark.stress) for others in ((1, 2), (2, 1), (3, 2))),
+    ],
+)
+async def test_queued_commands_all_run_while_workers_are_recycled(workers: int, limit: int) -> None:
+    """D3, P13: after 1, 2, 3 commands, with 1 and 2 workers, and 50 queued; none is lost or blamed."""
+    async with watched_lane({"default": workers}, WorkerSettings(recycle_after_commands=limit)) as lane:
+        await run_all(lane, QUEUED, Do("echo"))
+
+        assert {position for position, _ in lane.completions} == set(range(1, QUEUED + 1))
+        assert len(lane.left) >= QUEUED // (2 * limit + 2) - workers
+        assert (lane.gone, lane.failures) == ({}, [])
+
+
+async def test_a_lane_stops_while_its_workers_are_recycled() -> None:
+    """D3, D4: stop while successors start; what was not begun is left, and nobody is blamed."""
+    async with watched_lane({"default": 2}, WorkerSettings(recycle_after_commands=1)) as lane:
+        for worker in (1, 2):
+            await lane.text(Do("echo"), worker)
+        waiting = lane.send(Do("echo"), 1) if 1 in lane.ready else 0
+        await lane.lane.stop(PATIENCE_S)
+
+        assert lane.gone == {}
+        assert all(position == waiting for left in lane.left.values() for position, _ in left)
+
+
+async def test_a_worker_works_on_until_its_successor_is_ready() -> None:
+    """P13: so that its group is not short of workers for as long as one takes to start."""
+    async with watched_lane(settings=WorkerSettings(recycle_after_commands=4)) as lane:
+        for _ in range(5):
+            await lane.text(Do("echo"), 1)
+        was_told_to_leave = list(lane.leaving)
+        await lane.until(lambda: 1 in lane.left)
+
+        assert was_told_to_leave == []
+        assert len(lane.ready) == 1
+
+
+async def test_what_a_handler_leaks_is_bounded_and_nothing_is_lost() -> None:
+    """P13: 10 MB more with each of 40 commands, and workers that may grow by 40."""
+    settings = WorkerSettings(recycle_after_growth_bytes=40 * MEGABYTE)
+    seen: list[int] = []
+    async with watched_lane(settings=settings) as lane:
+        await run_all(
+            lane,
+            40,
+            Do("leak", str(10 * MEGABYTE)),
+            lambda: seen.extend(one.rss_bytes for one in lane.lane.vitals()),
+        )
+
+        assert lane.left
+        assert lane.gone == {}
+        assert 40 * MEGABYTE < max(seen) < 300 * MEGABYTE
+
+
+async def test_memory_beyond_the_limit_is_refused_to_one_command_and_the_worker_lives() -> None:
+    """W6, P14: MemoryError in the handler, with its traceback."""
+    async with watched_lane(settings=WorkerSettings(memory_limit_bytes=256 * MEGABYTE)) as lane:
+        pid = await lane.text(Do("tell pid"))
+        outcome = (await lane.completion(lane.send(Do("take memory", str(512 * MEGABYTE))))).outcome
+        after = await lane.text(Do("take memory", str(16 * MEGABYTE)))
+
+        assert isinstance(outcome, Failed)
+        assert outcome.failure.error_type == "MemoryError"
+        assert "in _take_memory" in outcome.failure.traceback
+        assert after == str(16 * MEGABYTE)
+        assert await lane.text(Do("tell pid")) == pid
+
+
+async def test_a_worker_that_takes_too_much_all_the_same_is_ended_and_its_command_blamed() -> None:
+    """W5, P14: shared memory is not the process's own; the pool sees it, and says both numbers."""
+    limit = 64 * MEGABYTE
+    async with watched_lane(settings=WorkerSettings(memory_limit_bytes=limit)) as lane:
+        position = lane.send(Do("take shared memory", str(90 * MEGABYTE)))
+        await lane.until(lambda: bool(lane.gone))
+        blamed, cause, _ = lane.gone[1]
+
+        assert blamed == (position, 1)
+        assert isinstance(cause, Failure)
+        assert f"[workers] memory_limit_bytes is {limit:,}" in cause.message
+        assert "in _take_shared_memory" in cause.traceback
+
+
+async def test_vitals_tell_what_a_worker_takes_of_the_machine() -> None:
+    """P13: physical memory and CPU time, as the kernel says."""
+    async with watched_lane() as lane:
+        await lane.text(Do("leak", str(20 * MEGABYTE)))
+        (seen,) = lane.lane.vitals()
+
+        assert seen.rss_bytes == pytest.approx(psutil.Process(seen.pid).memory_info().rss, rel=0.2)
+        assert seen.rss_bytes > 20 * MEGABYTE
+        assert seen.cpu_s > 0
