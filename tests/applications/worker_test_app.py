@@ -100,6 +100,14 @@ def _limit_memory(command: Do) -> Done:
     return Done("limited")
 
 
+COUNTED = itertools.count(1)
+
+
+def _count(_: Do) -> Done:
+    """Say how many of these this worker has begun."""
+    return Done(str(next(COUNTED)))
+
+
 def _raise(command: Do) -> NoReturn:
     raise LookupError(command.argument)
 
@@ -330,6 +338,7 @@ DEEDS = {
     "echo": _echo,
     "make": _make,
     "limit memory": _limit_memory,
+    "count": _count,
     "raise": _raise,
     "exit politely": _exit_politely,
     "interrupt": _interrupt,
