@@ -19,6 +19,8 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from driven.adapters.stores.memory import MemoryStore
 from driven.bus.committer import DirectCommitter, ThreadCommitter
 from driven.bus.conductor import Conductor
@@ -31,7 +33,8 @@ from driven.bus.sync_bus import SyncBus
 from driven.configuration import load_settings, validate
 from driven.errors import BusClosed, RegistrationError, SettingsError
 from driven.placement import Placement
-from driven.pool.cpus import available_cpus
+from driven.pool.affinity import pins_here
+from driven.pool.cpus import MAX_CPUS, available_cpus
 from driven.pool.scaling import bounds_of
 from driven.program import ending_of_program, new_event_loop
 from driven.service.execution import Execution
@@ -112,7 +115,10 @@ def worker_groups(settings: Settings) -> dict[str, int]:
     if count == 0:
         return {}
     groups = {name: group.count for name, group in settings.workers.groups.items() if name != DEFAULT_GROUP}
-    groups[DEFAULT_GROUP] = bounds_of(settings.workers).limit(available_cpus().count) if count == "auto" else count
+    if count == "auto":
+        pinned = pins_here(settings).groups[DEFAULT_GROUP]
+        count = bounds_of(settings.workers).limit(min(available_cpus().count, len(pinned) or MAX_CPUS))
+    groups[DEFAULT_GROUP] = count
     return groups
 
 
@@ -233,7 +239,7 @@ class _Assembly:
 
         return scaling(
             lane,
-            self.settings.workers,
+            self.workers,
             members=self.groups[DEFAULT_GROUP],
             has_waiting=partial(conductor.traffic.scheduler.has_waiting, DEFAULT_GROUP),
             call_on_bus_thread=asyncio.get_running_loop().call_soon_threadsafe,
@@ -252,6 +258,9 @@ class _Assembly:
         from driven.pool.affinity import pinned_settings  # noqa: PLC0415 - what runs inline starts without it
 
         self.workers, self.bus_cpus = pinned_settings(self.settings)
+        if pinned := self.workers.groups[DEFAULT_GROUP].cpus:  # more workers than CPUs would only take turns
+            most = min(len(pinned), bounds_of(self.workers).most or MAX_CPUS)
+            self.workers = msgspec.structs.replace(self.workers, max_count=most)
 
     def _check_memory(self) -> None:
         """Do without workers where no memory can be had that they would share (W8)."""

@@ -43,3 +43,13 @@ async def test_without_workers_nothing_is_said_of_the_cpus_of_groups() -> None:
 
     async with open_bus("worker_test_app:app", settings) as bus:
         assert bus.statistics().workers == ()
+
+
+async def test_as_many_workers_come_as_their_cpus_allow() -> None:
+    """[workers] count = "auto": a group that is pinned to one CPU has one worker, whatever the machine has."""
+    workers = WorkerSettings(count="auto", groups={"default": GroupSettings(cpus=HERE[:1])})
+    async with open_bus("worker_test_app:app", Settings(workers=workers)) as bus:
+        (event,) = (await bus.handle(Do("tell cpus"))).events
+
+        assert len(bus.statistics().workers) == 1
+        assert event == Done(str(HERE[0]))
