@@ -40,6 +40,7 @@ from driven.program import ending_of_program, new_event_loop
 from driven.service.execution import Execution
 from driven.service.graph import message_graph
 from driven.service.registry import Registry, application_reference, build_registry, resolve_application
+from driven.service.warming import warm_up
 from driven.service.wiring import recipe_of
 from driven.settings import DEFAULT_GROUP, Settings
 
@@ -207,6 +208,8 @@ class _Assembly:
             try:
                 if lane is not None:
                     await lane.start(conductor.traffic)
+                else:
+                    warm_up(self.registry)  # nobody else does, and handlers are to find what they would find there
                 with self._scaling(lane, conductor), self._pinned():
                     yield bus
                 is_left_well = True
@@ -290,9 +293,9 @@ def _check_importable(registry: Registry, reference: str | None) -> None:
     application = registry.application
     here = "__main__ (the script, session or notebook that runs now), which workers do not run"
     faults = [
-        f"{handler.name} is defined in {here}; move it to a module and import that"
-        for handler in registry.handlers.values()
-        if handler.name.startswith("__main__.")
+        f"{name} is defined in {here}; move it to a module and import that"
+        for name in (*(one.name for one in registry.handlers.values()), *(one.name for one in registry.warm_ups))
+        if name.startswith("__main__.")
     ]
     if reference is None and application.module == "__main__":
         faults.append(f"the application is made in {here}; make it in a module and import that")

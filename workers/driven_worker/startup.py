@@ -2,9 +2,9 @@
 
 ::
 
-    attach the channel -> pin -> limit memory -> import the application -> build the registry -> HELLO
+    attach the channel -> pin -> limit memory -> import the application -> build the registry -> warm up
                            |                                                                       |
-                           '-- anything goes wrong: UNFIT, and exit code 1     loop ... STOP -> GOODBYE
+                           '-- anything goes wrong: UNFIT, and exit code 1    HELLO -> loop ... STOP -> GOODBYE
 
 Runs once, on the main thread of the worker, for as long as the worker lives. What cannot be told through the
 channel, because there is none, goes to standard error.
@@ -23,6 +23,7 @@ from driven.ring.channel import Channel, Handoff
 from driven.ring.status import WorkerState
 from driven.service.execution import Execution
 from driven.service.registry import build_registry, resolve_application
+from driven.service.warming import warm_up
 from driven.service.wiring import wiring_of
 from driven.wire import Hello, RecordKind, Unfit, decode_assignment, encode
 from driven_worker.commands import CommandWork
@@ -60,6 +61,7 @@ def ready_loop(assignment: Assignment, channel: Channel) -> Loop:
     for module in assignment.modules:  # first: the reference may name a function that copies what they complete
         importlib.import_module(module)
     registry = build_registry(resolve_application(assignment.reference))
+    warm_up(registry)
     loop = Loop(channel, CommandWork(Execution(registry, assignment.log_id)))
     # What is there now stays: no collection need look at it again, and none touches its pages.
     gc.collect()

@@ -48,6 +48,7 @@ class Application:
         self.handlers: list[Noted] = []
         self.reactions: list[Noted] = []
         self.projectors: list[Noted] = []
+        self.warm_ups: list[Noted] = []
         self.bindings: list[Binding | ForeignProvider] = []
 
     def handles(  # noqa: PLR0913 - each is one fact about the handler, all by name
@@ -107,6 +108,14 @@ class Application:
         """Register a projector: ``(event, *read_models) -> None``, run in the main process in log order."""
         return self._noting(self.projectors, event, HandlerOptions())
 
+    def warms_up(self, target: T) -> T:
+        """Register a function that each worker calls once, after its imports and before its first command.
+
+        It asks for what it needs by type, in scope APP, and returns None. Where there are no workers, it is called in
+        the main process while the bus opens. One that raises keeps the bus from opening.
+        """
+        return self._noting(self.warm_ups, type(None), HandlerOptions())(target)
+
     def binds(self, interface: type, to: Any = None, *, scope: Scope = Scope.APP) -> None:  # noqa: ANN401
         """Say what is injected where `interface` is asked for; a later binding replaces an earlier one.
 
@@ -125,6 +134,7 @@ class Application:
         twin.handlers.extend(self.handlers)
         twin.reactions.extend(self.reactions)
         twin.projectors.extend(self.projectors)
+        twin.warm_ups.extend(self.warm_ups)
         twin.bindings.extend(self.bindings)
         return twin
 

@@ -21,7 +21,7 @@ from driven.domain.messages import Command, Event, Message
 from driven.errors import RegistrationError
 from driven.service.checks import declared_events, loaded_aggregates, option_faults, type_faults
 from driven.service.dependencies import Lifetime
-from driven.service.handlers import Handler, Projector, Reaction
+from driven.service.handlers import Handler, Projector, Reaction, WarmUp
 from driven.service.injection import Binding, Injector
 from driven.service.naming import qualified_name, shown, stable_name
 from driven.service.repository import Repository
@@ -32,6 +32,7 @@ from driven.service.signature import (
     check_function,
     read_constructor,
     read_signature,
+    read_warm_up,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Findings(msgspec.Struct, frozen=True):
     handlers: tuple[Handler, ...]
     reactions: tuple[Reaction, ...]
     projectors: tuple[Projector, ...]
+    warm_ups: tuple[WarmUp, ...]
     messages: tuple[tuple[str, type[Message]], ...]
     """Stable names and types."""
     aggregates: tuple[type[Aggregate], ...]
@@ -73,6 +75,7 @@ class _Examination:
         self.handlers = tuple(self._read(application.handlers, self._handler))
         self.reactions = tuple(self._read(application.reactions, self._reaction))
         self.projectors = tuple(self._read(application.projectors, self._projector))
+        self.warm_ups = tuple(self._read(application.warm_ups, self._warm_up))
 
     def findings(self) -> Findings:
         self._check_application()
@@ -89,6 +92,7 @@ class _Examination:
             handlers=self.handlers,
             reactions=self.reactions,
             projectors=self.projectors,
+            warm_ups=self.warm_ups,
             messages=tuple(messages.items()),
             aggregates=tuple(aggregates.values()),
         )
@@ -165,6 +169,13 @@ class _Examination:
         name = qualified_name(note.target)
         self._check_dependencies(name, signature.parameters, Lifetime.APP)
         return Projector(name, note.target, event, signature)
+
+    def _warm_up(self, note: Noted) -> WarmUp:
+        check_function(note.target, "what warms up is a function, which asks for what it needs by type")
+        signature = read_warm_up(note.target, note.local_names)
+        name = qualified_name(note.target)
+        self._check_dependencies(name, signature.parameters, Lifetime.APP)
+        return WarmUp(name, note.target, signature)
 
     def _check_dependencies(self, name: str, parameters: Sequence[Parameter], lifetime: Lifetime) -> None:
         for parameter in parameters:

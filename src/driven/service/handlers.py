@@ -57,6 +57,14 @@ class Handler(msgspec.Struct, frozen=True):
     """Whether a unit of work reaches it, directly or through what is injected: the root of its hazards (O4)."""
 
 
+class WarmUp(msgspec.Struct, frozen=True):
+    """A function that each worker calls once, before its first command."""
+
+    name: str
+    target: Any
+    signature: Signature
+
+
 class Reaction(msgspec.Struct, frozen=True):
     """From one event to commands, and nothing else (R2)."""
 

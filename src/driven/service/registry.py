@@ -19,7 +19,7 @@ from driven.wire import Catalog
 
 if TYPE_CHECKING:
     from driven.domain.messages import Message
-    from driven.service.handlers import Handler, Projector, Reaction
+    from driven.service.handlers import Handler, Projector, Reaction, WarmUp
     from driven.service.injection import Injector
 
 
@@ -33,6 +33,7 @@ class Registry:
         self.injector: Final[Injector] = findings.injector
         self.handlers: Final[dict[int, Handler]] = {self._type_id(one.command): one for one in findings.handlers}
         self.projectors: Final[tuple[Projector, ...]] = findings.projectors
+        self.warm_ups: Final[tuple[WarmUp, ...]] = findings.warm_ups
         self.reactions: Final[dict[int, tuple[Reaction, ...]]] = {}
         for reaction in findings.reactions:
             type_id = self._type_id(reaction.event)

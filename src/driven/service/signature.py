@@ -81,6 +81,29 @@ def read_signature(function: Any, local_names: dict[str, Any], message: type[Mes
     return Signature((first, *injected), _returned_types(hints["return"]))
 
 
+def read_warm_up(function: Any, local_names: dict[str, Any]) -> Signature:  # noqa: ANN401
+    """Read what warms up a process: everything that it takes is injected for as long as the process lives.
+
+    Raises:
+        Unreadable: with what is wrong and what to do.
+
+    """
+    _refuse_coroutine(function)
+    hints = _hints(function, local_names)
+    injected = tuple(_parameter(parameter, hints) for parameter in inspect.signature(function).parameters.values())
+    for parameter in injected:
+        if parameter.role is not Role.DEPENDENCY:
+            raise Unreadable(
+                f"asks for {shown(parameter.annotation)} (parameter {parameter.name!r}), but it runs before there is "
+                f"any command; drop it"
+            )
+    if hints.get("return") is not type(None):
+        raise Unreadable(
+            "is not annotated with -> None, and nobody would use what it returns; annotate it with -> None"
+        )
+    return Signature(injected)
+
+
 def read_constructor(target: type, local_names: dict[str, Any]) -> Signature:
     """Read the constructor of a handler class, without `self`; everything it takes is injected.
 

@@ -39,13 +39,13 @@ def recipe_of(registry: Registry, reference: str) -> Recipe:
 
 
 def _modules_of(application: Application) -> tuple[str, ...]:
-    notes = (*application.handlers, *application.reactions, *application.projectors)
+    notes = (*application.handlers, *application.reactions, *application.projectors, *application.warm_ups)
     found = dict.fromkeys(getattr(note.target, "__module__", None) for note in notes)
     return tuple(module for module in found if module and module != "__main__" and module in sys.modules)
 
 
 def wiring_of(registry: Registry) -> tuple[str, ...]:
-    """One line per handler and binding, and one for all message types; in the order of the alphabet."""
+    """One line per handler, warm-up and binding, and one for all message types; in the order of the alphabet."""
     return tuple(sorted(_lines(registry)))
 
 
@@ -74,6 +74,8 @@ def _lines(registry: Registry) -> Iterator[str]:
         emits = sorted(qualified_name(event) for event in handler.emits)
         facts = f"key {options.key}, loads {loads}, emits {emits}"
         yield f"the handler {handler.name} for {registry.name_of(type_id)} ({facts})"
+    for warm_up in registry.warm_ups:
+        yield f"the warm-up {warm_up.name}"
     # The last binding of an interface is the one that counts.
     bindings = {one.interface if isinstance(one, Binding) else one: one for one in registry.application.bindings}
     for binding in bindings.values():

@@ -1038,6 +1038,64 @@ def _a_projector_that_is_a_class(app: Application) -> None:
         def __call__(self, event: Begun) -> None: ...
 
 
+@fault("warm", "asks for UnitOfWork (parameter 'uow')", "before there is any command", "drop it")
+def _a_warm_up_that_asks_for_a_unit_of_work(app: Application) -> None:
+    sound(app)
+
+    @app.warms_up
+    def warm(uow: UnitOfWork) -> None: ...
+
+
+@fault("warm", "asks for Begun (parameter 'event')", "before there is any command", "drop it")
+def _a_warm_up_that_asks_for_a_message(app: Application) -> None:
+    sound(app)
+
+    @app.warms_up
+    def warm(event: Begun) -> None: ...
+
+
+@fault("warm", "Accounts lives for one command only", "scope=Scope.APP")
+def _a_warm_up_that_asks_for_a_repository(app: Application) -> None:
+    sound(app)
+    app.binds(Accounts, scope=Scope.COMMAND)
+
+    @app.warms_up
+    def warm(accounts: Accounts) -> None: ...
+
+
+@fault("warm", "nothing is bound for Clock", "app.binds(Clock, to=...)")
+def _a_warm_up_whose_dependency_is_not_bound(app: Application) -> None:
+    sound(app)
+
+    @app.warms_up
+    def warm(clock: Clock) -> None: ...
+
+
+@fault("warm", "annotate it with -> None")
+def _a_warm_up_that_returns_something(app: Application) -> None:
+    sound(app)
+
+    @app.warms_up
+    def warm() -> int:
+        return 1
+
+
+@fault("warm", "is `async def`", "write a plain `def`")
+def _a_warm_up_that_is_a_coroutine(app: Application) -> None:
+    sound(app)
+
+    @app.warms_up
+    async def warm() -> None: ...
+
+
+@fault("Warm", "is a class", "what warms up is a function")
+def _a_warm_up_that_is_a_class(app: Application) -> None:
+    sound(app)
+
+    @app.warms_up
+    class Warm: ...
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_a_fault_is_named_with_its_remedy_and_makes_no_other(row: str) -> None:
     """R1, R2: one fault gives one line, which says who is at fault and what to do."""

@@ -38,6 +38,9 @@ def _parts(report: CheckReport) -> Iterator[Block]:
     if report.events:
         yield Heading("events")
         yield Table(("event", "reactions", "projectors"), tuple(_event(report, event) for event in report.events))
+    if report.warm_ups:
+        yield Heading("warm-ups", "called in each worker before its first command, in this order")
+        yield Paragraph(tuple(line(name) for name in report.warm_ups))
     yield Heading("messages", "what leads to what")
     yield message_tree(report)
     if report.cycles:

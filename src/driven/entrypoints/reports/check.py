@@ -81,6 +81,8 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[EventReport, ...] = ()
     reactions: tuple[ReactionReport, ...] = ()
     projectors: tuple[ProjectorReport, ...] = ()
+    warm_ups: tuple[str, ...] = ()
+    """``module.function`` of what each worker calls before its first command, in that order."""
     edges: dict[str, tuple[str, ...]] = {}
     """Name of a message -> names of those that it may lead to: command to events, event to commands."""
     cycles: tuple[tuple[str, ...], ...] = ()
@@ -115,6 +117,7 @@ def _report(registry: Registry, reference: str) -> CheckReport:
         events=events,
         reactions=tuple(_reactions(registry)),
         projectors=tuple(ProjectorReport(one.name, _name(registry, one.event)) for one in registry.projectors),
+        warm_ups=tuple(one.name for one in registry.warm_ups),
         edges=graph.edges,
         cycles=graph.cycles,
     )

@@ -112,6 +112,19 @@ def test_reactions_and_projectors_are_reported_with_what_they_follow() -> None:
     assert [one.event for one in report.projectors] == ["shop.OrderPlaced"]
 
 
+def test_what_warms_up_is_reported_in_the_order_in_which_it_runs() -> None:
+    """W1: by the names of the functions."""
+    app = shop()
+
+    @app.warms_up
+    def load_prices() -> None: ...
+
+    @app.copy().warms_up
+    def of_another_application() -> None: ...
+
+    assert [name.rpartition(".")[2] for name in checked(app).warm_ups] == ["load_prices"]
+
+
 def test_a_cycle_is_reported_and_is_no_fault() -> None:
     """R3: cycles are legal, and always told."""
     report = checked(shop())
