@@ -314,6 +314,34 @@ def test_a_program_that_does_not_close_its_lane_ends_all_the_same(tmp_path: Path
     assert alive == []
 
 
+def test_workers_start_without_a_fork_of_the_main_process(tmp_path: Path) -> None:
+    """D12: no code of ours, and no lock of another thread, is copied into a child; the interpreter would tell."""
+    program = (
+        f"import sys; sys.path[:0] = {sys.path!r}\n"
+        "import asyncio, os, threading\n"
+        "from watched_lane import watched_lane\n"
+        "from worker_test_app import Do\n"
+        "os.register_at_fork(before=lambda: print('forked'))\n"
+        "held = threading.Lock()\n"
+        "threading.Thread(target=lambda: held.acquire() and threading.Event().wait(), daemon=True).start()\n"
+        "async def main():\n"
+        "    async with watched_lane({'default': 2}) as lane:\n"
+        "        print(await lane.text(Do('echo', 'ran')))\n"
+        "asyncio.run(main())\n"
+    )
+
+    told = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning", "-c", program],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (told.stderr, told.stdout) == ("", "ran\n")
+
+
 async def test_modules_in_the_current_folder_do_not_hide_those_of_the_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

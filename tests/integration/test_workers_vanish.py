@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ from worker_test_app import Do
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from driven.wire import Failure
 
 APPLICATIONS = Path(__file__).parents[1] / "applications"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps POSIX shared memory, only looked at
@@ -220,6 +223,43 @@ async def test_a_lane_can_be_stopped_from_what_it_tells() -> None:
         await asyncio.gather(*stops)
 
         assert len(lane.completions) == 1
+
+
+async def test_a_lane_can_be_stopped_while_it_tells_of_a_death() -> None:
+    """D4: from where a failure is handled; the dead one is not replaced, and the other leaves by its own will."""
+    async with watched_lane({"default": 2}) as lane:
+        stops: list[asyncio.Task[None]] = []
+        original = lane.worker_gone
+
+        def gone_and_stop(worker_id: int, blamed: tuple[int, int] | None, cause: Failure) -> None:
+            original(worker_id, blamed, cause)
+            stops.append(asyncio.get_running_loop().create_task(lane.lane.stop(5.0)))
+
+        lane.worker_gone = gone_and_stop  # type: ignore[method-assign]
+        lane.send(Do("kill oneself"), 1)
+        await lane.until(lambda: bool(lane.left))
+        await asyncio.gather(*stops)
+
+        assert (set(lane.gone), set(lane.left), lane.ready) == ({1}, {2}, {})
+
+
+async def test_a_lane_can_be_stopped_from_eight_threads_at_once() -> None:
+    """D4: each of them waits until nothing is left."""
+    async with watched_lane({"default": 2}) as lane:
+        loop = asyncio.get_running_loop()
+        all_there = threading.Barrier(8)
+        left: list[int] = []
+
+        def stop() -> None:
+            all_there.wait(PATIENCE_S)
+            asyncio.run_coroutine_threadsafe(lane.lane.stop(5.0), loop).result(PATIENCE_S)
+            left.append(len(lane.lane.vitals()))
+
+        with ThreadPoolExecutor(8) as threads:
+            await asyncio.gather(*(loop.run_in_executor(threads, stop) for _ in range(8)))
+
+        assert left == [0] * 8
+        assert (len(lane.left), lane.gone) == (2, {})
 
 
 def test_a_loop_that_is_closed_without_stopping_takes_the_workers_along() -> None:
