@@ -11,11 +11,11 @@ STAMP := $(VENV)/.installed-from-pyproject
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-pythons stress check lint types imports docs-check wheel-check bench bench-quick soak format clean
+.PHONY: help demo test test-pythons stress test-cpython-executor check lint types imports docs-check wheel-check bench bench-quick soak format clean
 
 help: ## this list
 	@echo 'make <target>, where <target> is one of'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
 	@echo 'variables: PYTHON=$(PYTHON) VENV=$(VENV) PYTHONS="$(PYTHONS)"'
 
 # Brought up to date when pyproject.toml changed. An environment that is there and runs is kept, whoever made it.
@@ -46,6 +46,10 @@ test-pythons: ## the tests on each of PYTHONS that is installed
 
 stress: $(STAMP) ## the stress tests, with many more examples per property; minutes
 	@$(PY) -m pytest -q -m stress --hypothesis-profile=thorough --timeout=1800 -o faulthandler_timeout=1790
+
+test-cpython-executor: $(STAMP) ## CPython 3.13's own tests of executors, on ours and then on its own; minutes
+	@$(PY) tests/executor/environment.py driven
+	@$(PY) tests/executor/environment.py control
 
 check: lint types imports docs-check wheel-check ## everything but the tests: lint, types, imports, links, wheel
 

@@ -46,6 +46,15 @@ if TYPE_CHECKING:
         WorkersUnavailable,
         WrongReturn,
     )
+    from driven.executor.errors import (
+        CallFailed,
+        CallUnpicklable,
+        CallUnreadable,
+        ExecutorBroken,
+        ExecutorClosed,
+        WorkerDied,
+    )
+    from driven.executor.executor import Executor, ExecutorStatistics
     from driven.placement import Placement
     from driven.program import run
     from driven.service.application import Application
@@ -101,6 +110,15 @@ _HOME = {
         "WorkersUnavailable",
         "WrongReturn",
     ),
+    "driven.executor.errors": (
+        "CallFailed",
+        "CallUnpicklable",
+        "CallUnreadable",
+        "ExecutorBroken",
+        "ExecutorClosed",
+        "WorkerDied",
+    ),
+    "driven.executor.executor": ("Executor", "ExecutorStatistics"),
     "driven.placement": ("Placement",),
     "driven.program": ("run",),
     "driven.service.application": ("Application",),
@@ -133,6 +151,9 @@ __all__ = [
     "BusFull",
     "BusSettings",
     "BusStatistics",
+    "CallFailed",
+    "CallUnpicklable",
+    "CallUnreadable",
     "Command",
     "CommandFailed",
     "CommandIdReused",
@@ -145,6 +166,10 @@ __all__ = [
     "Envelope",
     "Event",
     "EventStore",
+    "Executor",
+    "ExecutorBroken",
+    "ExecutorClosed",
+    "ExecutorStatistics",
     "GroupSettings",
     "HandlerError",
     "InfrastructureError",
@@ -176,6 +201,7 @@ __all__ = [
     "UnitOfWork",
     "UnknownCommand",
     "Vitals",
+    "WorkerDied",
     "WorkerSettings",
     "WorkerStatistics",
     "WorkersUnavailable",

@@ -178,8 +178,8 @@ class Assignment(msgspec.Struct, frozen=True):
     """The bus's ``sys.path``: a worker imports the same modules."""
     python_path: str | None
     """PYTHONPATH as the user set it, for what the handlers start."""
-    reference: str
-    """The application, as ``"package.module:attribute"``."""
+    reference: str | None
+    """The application, as ``"package.module:attribute"``; None: there is none, and plain calls come instead."""
     modules: tuple[str, ...]
     """What else to import before the application is complete."""
     log_id: str

@@ -32,6 +32,7 @@ CONFINED = {
     "matplotlib": ("driven.entrypoints.bench.charts",),
     "multiprocessing.resource_tracker": ("driven.ring.segment",),
     "multiprocessing.shared_memory": ("driven.ring.segment",),
+    "pickle": ("driven.calls", "driven.executor"),
     "psutil": ("driven.pool", "driven.entrypoints.bench"),
     "rich": ("driven.entrypoints",),
     "sqlite3": ("driven.adapters.stores",),
@@ -159,7 +160,7 @@ def test_a_worker_imports_nothing_of_the_bus_when_it_runs() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     ).stdout.split()
 
-    above = ("bus", "pool", "adapters", "entrypoints", "bootstrap", "program")
+    above = ("bus", "pool", "adapters", "entrypoints", "bootstrap", "program", "executor")
     forbidden = tuple(f"driven.{name}" for name in above)
     assert [name for name in loaded if is_within(name, forbidden)] == []
     assert "driven.wire" in loaded

@@ -4,11 +4,14 @@
 
     __main__     the one argument, the process around everything else, the exit code
     |- lifeline    it dies with its bus, children included
-    |- startup     from an empty process to a worker that is ready: channel, CPUs, application
+    |- startup     from an empty process to a worker that is ready: channel, CPUs, what it is to do
     |- cores       which CPUs it runs on
     |- memory      how much memory it may have
     |- loop        record by record: takes what comes, has one thing done at a time
-    `- commands    what is done with a command: run it, tell its outcome
+    `- what the loop has done
+       |- serving     an application is made ready, for the worker of a bus
+       |- commands    one of its commands is run, and its outcome told
+       `- calling     a plain call is run, and its result told, in the worker of an executor
 
 It imports domain, service, wire and ring, and the user's application; never the bus (W1).
 """

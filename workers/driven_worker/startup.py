@@ -2,9 +2,9 @@
 
 ::
 
-    attach the channel -> pin -> limit memory -> import the application -> build the registry -> warm up
-                           |                                                                       |
-                           '-- anything goes wrong: UNFIT, and exit code 1    HELLO -> loop ... STOP -> GOODBYE
+    attach the channel -> pin -> limit memory -> import, make and warm up what is to be done
+                           |                                                        |
+                           '-- anything goes wrong: UNFIT, and exit code 1          HELLO -> loop ... STOP -> GOODBYE
 
 Runs once, on the main thread of the worker, for as long as the worker lives. What cannot be told through the
 channel, because there is none, goes to standard error.
@@ -13,27 +13,20 @@ channel, because there is none, goes to standard error.
 from __future__ import annotations
 
 import gc
-import importlib
 import os
-import sys
 import traceback
 from typing import TYPE_CHECKING
 
 from driven.ring.channel import Channel, Handoff
 from driven.ring.status import WorkerState
-from driven.service.execution import Execution
-from driven.service.registry import build_registry, resolve_application
-from driven.service.warming import warm_up
-from driven.service.wiring import wiring_of
-from driven.wire import Hello, RecordKind, Unfit, decode_assignment, encode
-from driven_worker.commands import CommandWork
+from driven.wire import RecordKind, Unfit, decode_assignment, encode
 from driven_worker.cores import pin
 from driven_worker.loop import Loop
 from driven_worker.memory import limit_memory
 
 if TYPE_CHECKING:
-    from driven.service.registry import Registry
-    from driven.wire import Assignment
+    from driven.wire import Assignment, Hello
+    from driven_worker.loop import Work
 
 READY_TO_LEAVE = 0
 UNFIT = 1
@@ -55,27 +48,29 @@ def work(text: str) -> int:
 
 
 def ready_loop(assignment: Assignment, channel: Channel) -> Loop:
-    """Get ready to run commands, and say so."""
+    """Get ready to run what comes, and say so, unless that takes a call of its own."""
     pin(assignment.cpus)
     limit_memory(assignment.memory_limit_bytes)
-    for module in assignment.modules:  # first: the reference may name a function that copies what they complete
-        importlib.import_module(module)
-    registry = build_registry(resolve_application(assignment.reference))
-    warm_up(registry)
-    loop = Loop(channel, CommandWork(Execution(registry, assignment.log_id)))
+    work, hello = _work_of(assignment)
+    loop = Loop(channel, work)
     # What is there now stays: no collection need look at it again, and none touches its pages.
     gc.collect()
     gc.freeze()
     channel.status.state = WorkerState.IDLE
-    loop.tell(RecordKind.HELLO, encode(Hello(wiring_of(registry), _source(assignment, registry))))
+    if hello is not None:
+        loop.tell(RecordKind.HELLO, encode(hello))
     return loop
 
 
-def _source(assignment: Assignment, registry: Registry) -> str:
-    """The file that the application was imported from, for whoever wonders which code a worker runs."""
-    named = sys.modules.get(assignment.reference.partition(":")[0])
-    found = getattr(named, "__file__", None) or registry.application.module
-    return str(found)
+def _work_of(assignment: Assignment) -> tuple[Work, Hello | None]:
+    """What this worker is to do. Each kind of worker imports what it needs: an application's worker no pickle."""
+    if assignment.reference is None:
+        from driven_worker.calling import call_work  # noqa: PLC0415 - as above
+
+        return call_work(), None
+    from driven_worker.serving import application_work  # noqa: PLC0415 - as above
+
+    return application_work(assignment, assignment.reference)
 
 
 def _reason(error: BaseException) -> str:

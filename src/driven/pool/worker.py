@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class Plan(msgspec.Struct, frozen=True):
     """What all workers of one lane have in common."""
 
-    reference: str
-    """The application, as ``"package.module:attribute"``."""
+    reference: str | None
+    """The application, as ``"package.module:attribute"``; None for workers that run plain calls."""
     modules: tuple[str, ...]
     """What workers import beside it."""
     log_id: str

@@ -1,0 +1,156 @@
+"""The executor when workers die: one call is blamed, the others complete, nothing hangs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deeds_to_call import DiesWhenMade, die_getting_ready, kill_myself, note, wait_for, write_over_the_ring
+from driven import DrivenError, Executor, ExecutorBroken, InfrastructureError, WorkerDied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PATIENCE_S = 60.0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_one_dead_worker_fails_one_future_and_the_others_complete(tmp_path: Path) -> None:
+    """W3, D8, P15: each of the others ran exactly once, though they lay in rings around the poison."""
+    notes = str(tmp_path / "notes")
+    with Executor(2) as executor:
+        for _ in range(40):
+            executor.submit(note, notes, "warm").result(PATIENCE_S)
+        before = [executor.submit(note, notes, str(number)) for number in range(100)]
+        poison = executor.submit(kill_myself)
+        after = [executor.submit(note, notes, str(number)) for number in range(100, 200)]
+        error = poison.exception(PATIENCE_S)
+        for future in (*before, *after):
+            future.result(PATIENCE_S)
+
+    assert isinstance(error, WorkerDied)
+    assert isinstance(error, BrokenProcessPool)
+    assert isinstance(error, InfrastructureError)
+    assert "SIGKILL" in error.reason
+    words = Path(notes).read_text("utf-8").split()
+    assert sorted(int(word) for word in words if word != "warm") == list(range(200))
+
+
+@pytest.mark.parametrize(
+    ("deed", "words"), [((os._exit, 3), "exit code 3"), ((os.abort,), "SIGABRT"), ((id, DiesWhenMade()), "exit code 9")]
+)
+def test_the_error_says_how_the_worker_ended(
+    deed: tuple[Callable[..., object], *tuple[object, ...]], words: str
+) -> None:
+    """P14: exit code or signal, wherever in the call it was; the next call runs."""
+    with Executor(1) as executor:
+        error = executor.submit(*deed).exception(PATIENCE_S)
+        value = executor.submit(abs, -1).result(PATIENCE_S)
+
+    assert isinstance(error, WorkerDied)
+    assert words in error.reason
+    assert value == 1
+
+
+def test_a_worker_that_is_killed_while_idle_is_nobodys_fault() -> None:
+    """W3: the next call runs elsewhere."""
+    with Executor(1) as executor:
+        first = executor.submit(os.getpid).result(PATIENCE_S)
+        os.kill(first, signal.SIGKILL)
+        second = executor.submit(os.getpid).result(PATIENCE_S)
+
+    assert second != first
+
+
+def test_what_waited_behind_a_dead_worker_runs_elsewhere(tmp_path: Path) -> None:
+    """W3: it had not begun; only who ran is blamed."""
+    with Executor(1) as executor:
+        running = executor.submit(wait_for, str(tmp_path / "run"))
+        until(lambda: (tmp_path / "run").exists() and (tmp_path / "run").read_text("utf-8") != "")
+        waiting = [executor.submit(abs, -number) for number in range(5)]
+        os.kill(int((tmp_path / "run").read_text("utf-8")), signal.SIGKILL)
+        values = [future.result(PATIENCE_S) for future in waiting]
+
+    assert isinstance(running.exception(), WorkerDied)
+    assert values == [0, 1, 2, 3, 4]
+
+
+def test_calls_that_kill_their_workers_one_after_another_do_not_end_the_executor() -> None:
+    """P15, D1: each is blamed once, and not run again."""
+    with Executor(2) as executor:
+        poison = [executor.submit(os._exit, 1) for _ in range(5)]
+        fine = [executor.submit(abs, -number) for number in range(20)]
+        errors = [future.exception(PATIENCE_S) for future in poison]
+        values = [future.result(PATIENCE_S) for future in fine]
+        statistics = executor.statistics()
+
+    assert [type(error) for error in errors] == [WorkerDied] * 5
+    assert values == list(range(20))
+    assert statistics.died == 5
+
+
+def test_a_worker_that_writes_what_it_must_not_is_replaced() -> None:
+    """W2: a garbled ring quarantines its worker, never the executor; the call that did it fails."""
+    with Executor(1) as executor:
+        error = executor.submit(write_over_the_ring, 30).exception(PATIENCE_S)
+        value = executor.submit(abs, -1).result(PATIENCE_S)
+
+    assert isinstance(error, WorkerDied)
+    assert "kind 30" in error.reason
+    assert value == 1
+
+
+def test_an_initializer_that_dies_breaks_the_executor() -> None:
+    """As `ProcessPoolExecutor`; and it ends, with nothing left."""
+    with Executor(2, initializer=die_getting_ready) as executor:
+        error = executor.submit(abs, -1).exception(PATIENCE_S)
+
+    assert isinstance(error, ExecutorBroken)
+    assert "exit code 5" in error.reason
+
+
+def test_workers_that_cannot_start_break_the_executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D1: tried a few times, then everything that waits fails; `shutdown` returns."""
+    interpreter = tmp_path / "python"
+    interpreter.write_text("#!/bin/sh\nexit 7\n", "utf-8")
+    interpreter.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(interpreter))
+    with Executor(2) as executor:
+        error = executor.submit(abs, -1).exception(PATIENCE_S)
+
+    assert isinstance(error, ExecutorBroken)
+    assert "exit code 7" in error.reason
+
+
+def test_no_thread_no_executor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D4: where the second thread cannot be had the first one ends, and every submit says why."""
+    begin, begun = threading.Thread.start, []
+
+    def start(thread: threading.Thread) -> None:
+        begun.append(thread)
+        if len(begun) > 1:
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    executor = Executor(1)
+    for _ in range(2):
+        with pytest.raises(DrivenError, match="can't start new thread"):
+            executor.submit(abs, -1)
+    executor.shutdown()
+
+    until(lambda: not begun[0].is_alive())
