@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from driven.adapters.stores.memory import MemoryStore
 from driven.bus.middleware import Hooks
+from driven.bus.order import StrictOrder
 from driven.bus.routing import routes
 from driven.bus.sequencer import Entry, Root, Sequencer
 from driven.bus.traffic import WorkerTraffic
@@ -81,6 +82,7 @@ class Bench:
             registry=registry,
             routes=routes(registry, Settings(), [DEFAULT_GROUP]),
             sequencer=self.sequencer,
+            order=StrictOrder(self.sequencer),
             state=WorkingState(MemoryStore()),
             hooks=Hooks(()),
             lane=self.lane,
@@ -127,7 +129,7 @@ class Bench:
     def retire(self) -> None:
         """What has come back leaves the queue, in order."""
         while (head := self.sequencer.head) and self.traffic.reorder_buffer.retire(head.envelope.position):
-            self.sequencer.retire()
+            self.sequencer.retire(head)
 
     def per_command(self) -> dict[str, float]:
         """Nanoseconds."""

@@ -21,7 +21,7 @@ NAME: Final = "forgetful"
 
 
 class ForgetfulStore:
-    """An `EventStore` for one bus; whoever made it reads `retired` and `digest` afterwards."""
+    """An `EventStore` for one bus; whoever made it reads `last_retired` and `digest` afterwards."""
 
     is_blocking: Final = False
     log_id: Final = NAME
@@ -29,7 +29,7 @@ class ForgetfulStore:
     def __init__(self) -> None:
         """An empty log."""
         self.last_position = 0
-        self.retired = 0
+        self.last_retired = 0
         """Position of the last message that retired."""
         self._digest: Final = hashlib.blake2b(digest_size=16)
 
@@ -52,8 +52,8 @@ class ForgetfulStore:
             self._expect(message.envelope.position, self.last_position + 1, "was admitted")
             self.last_position += 1
         for outcome in batch.retired:
-            self._expect(outcome.position, self.retired + 1, "retired")
-            self.retired += 1
+            self._expect(outcome.position, self.last_retired + 1, "retired")
+            self.last_retired += 1
             self._digest.update(b"%d %s\n" % (outcome.position, outcome.status.value.encode()))
 
     def load(self, name: str, aggregate_id: str) -> AggregateState:
@@ -62,6 +62,11 @@ class ForgetfulStore:
 
     def read(self, after: int, limit: int) -> Sequence[LogRecord]:
         """Nothing is left to read."""
+        del after, limit
+        return ()
+
+    def retired(self, after: int, limit: int) -> Sequence[LogRecord]:
+        """As little."""
         del after, limit
         return ()
 

@@ -74,7 +74,7 @@ async def soak(commands: int, workers: int, store: ForgetfulStore) -> list[Look]
             if len(waiting) == WINDOW:
                 await waiting.popleft().handled()
             if number % every == 0:
-                looks.append(look(bus, store.retired, time.perf_counter() - began))
+                looks.append(look(bus, store.last_retired, time.perf_counter() - began))
         for receipt in waiting:
             await receipt.handled()
     return looks
@@ -135,11 +135,11 @@ def main() -> int:
         draw(looks, options.folder / "memory.png")
     except ModuleNotFoundError:
         print("no chart, as matplotlib is not installed: pip install 'driven-bus[bench]'")
-    print(f"{store.retired:,} commands in {looks[-1].seconds:.0f} s, in order, digest {store.digest}")
+    print(f"{store.last_retired:,} commands in {looks[-1].seconds:.0f} s, in order, digest {store.digest}")
     grown = {name: grown_mib(looks, name) for name in looks[-1].rss_bytes}
     for name, mib in grown.items():
         print(f"{name}: {looks[-1].rss_bytes[name] / MIB:.1f} MiB, {mib:+.2f} MiB after the warm-up")
-    return int(store.retired != options.commands or any(mib > GROWTH_MIB for mib in grown.values()))
+    return int(store.last_retired != options.commands or any(mib > GROWTH_MIB for mib in grown.values()))
 
 
 if __name__ == "__main__":

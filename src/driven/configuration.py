@@ -124,7 +124,6 @@ _VARIABLES: Final[dict[str, _Place]] = {
 """Each variable that may be set, and the place that it sets."""
 
 _NOT_IN_THIS_VERSION: Final[dict[tuple[_Place, str], str]] = {
-    (("bus", "ordering"), "keyed"): "this version keeps strict order only",
     (("workers", "kind"), "threads"): "this version runs workers as processes only",
 }
 

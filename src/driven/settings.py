@@ -52,7 +52,7 @@ PositiveSeconds: TypeAlias = Annotated[
     float, msgspec.Meta(gt=0, le=YEAR_S, description="a number of seconds above 0, at most 31,536,000 (a year)")
 ]
 Truth: TypeAlias = Annotated[bool, _words("true or false")]
-Ordering: TypeAlias = Annotated[Literal["strict"], _words('"strict"')]
+Ordering: TypeAlias = Annotated[Literal["strict", "keyed"], _words('"strict" or "keyed"')]
 StoreUrl: TypeAlias = Annotated[str, _words('"memory://"')]
 UpToMostWorkers: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1024)]
 WorkerCount: TypeAlias = Annotated[UpToMostWorkers | Literal["auto"], _words('"auto" or a whole number from 0 to 1024')]
@@ -80,7 +80,8 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[bus]`: order, bounds and failure."""
 
     ordering: Ordering = "strict"
-    """What order the bus promises. ``"strict"``: one order for everything (O1 to O3)."""
+    """What order the bus promises. ``"strict"``: one order for everything (O1 to O3). ``"keyed"``: commands of the same
+    key in order, others as they are done (O9); weaker, and the log is no longer the same for any number of workers."""
 
     max_pending: AtLeastOne = 100_000
     """How many messages may wait unretired before the entrance is full, in messages (F4). Only what comes in from

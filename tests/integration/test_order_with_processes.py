@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from driven import Settings, WorkerSettings, open_bus
+from driven import BusSettings, Settings, WorkerSettings, open_bus
+from driven.adapters.stores.memory import MemoryStore
 from driven.program import new_event_loop
+from driven.service.registry import build_registry
 from ordering import app
 from ordering_draws import drawn_commands, ticking_clock
+from replaying import check_replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,3 +100,20 @@ async def kill_now_and_then(bus: MessageBus, kills: list[int]) -> None:
             if psutil.pid_exists(victim):
                 os.kill(victim, signal.SIGKILL)
                 kills.append(victim)
+
+
+@pytest.mark.parametrize("seed", range(100, 104))
+async def test_the_log_of_the_keyed_mode_is_that_of_a_serial_run_in_its_own_order(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """O9, B6, D8: with processes that die; whatever order it was, one who does it alone in that order gets the same."""
+    monkeypatch.setenv("ORDERING_DEATH_MARKS", str(tmp_path))
+    store = MemoryStore()
+    settings = Settings(bus=BusSettings(ordering="keyed"), workers=WorkerSettings(count=2, max_attempts=100))
+
+    async with open_bus(app, settings, store=store, clock_ns=ticking_clock()) as bus:
+        for receipt in [await bus.submit(command) for command in drawn_commands(seed)]:
+            await receipt.settled()
+        monkeypatch.delenv("ORDERING_DEATH_MARKS")
+
+    check_replay(store, build_registry(app))

@@ -254,11 +254,7 @@ FAULTS = {
         "[commands.A] timeout_s = 31536001 is not valid; give",
     ),
     "not a number": ("[bus]\ndrain_timeout_s = nan", "[bus] drain_timeout_s = nan is not valid; give a number of"),
-    "no order": (
-        '[bus]\nordering = "keyed"',
-        '[bus] ordering = "keyed" is not valid: this version keeps strict order only; give "strict"',
-    ),
-    "unheard of order": ('[bus]\nordering = "x"', '[bus] ordering = "x" is not valid; give "strict"'),
+    "unheard of order": ('[bus]\nordering = "x"', '[bus] ordering = "x" is not valid; give "strict" or "keyed"'),
     "store": (
         '[store]\nurl = "postgresql://user:secret@host/census"',
         '[store] url = "postgresql://..." is not a store of this version; give "memory://"',
@@ -502,11 +498,7 @@ VARIABLE_FAULTS = {
     "empty": ("DRIVEN_WORKERS_COUNT", "", 'DRIVEN_WORKERS_COUNT = "" is not valid; give "auto" or a whole number'),
     "out of range": ("DRIVEN_BUS_MAX_PENDING", "0", 'DRIVEN_BUS_MAX_PENDING = "0" is not valid; give a whole number'),
     "endless": ("DRIVEN_BUS_DRAIN_TIMEOUT_S", "inf", 'DRIVEN_BUS_DRAIN_TIMEOUT_S = "inf" is not valid; give a number'),
-    "not in this version": (
-        "DRIVEN_BUS_ORDERING",
-        "keyed",
-        'DRIVEN_BUS_ORDERING = "keyed" is not valid: this version keeps strict order only; give "strict"',
-    ),
+    "no order": ("DRIVEN_BUS_ORDERING", "none", 'DRIVEN_BUS_ORDERING = "none" is not valid; give "strict" or "keyed"'),
     "no power of two": (
         "DRIVEN_WORKERS_RING_BYTES",
         "5000",
@@ -552,7 +544,7 @@ def test_the_process_environment_is_read_by_default(tmp_path: Path, monkeypatch:
         (Settings(workers=WorkerSettings(ring_bytes=5000)), "[workers] ring_bytes = 5000 is not a power of two"),
         (Settings(workers=WorkerSettings(groups={"a": GroupSettings()})), "[workers.groups.a] count = 0 is not valid"),
         (Settings(commands={"A": CommandSettings(group="b")}), '[commands.A] group = "b" is not a group'),
-        (Settings(bus=BusSettings(ordering="keyed")), "this version keeps strict order only"),  # type: ignore[arg-type]
+        (Settings(bus=BusSettings(ordering="none")), 'give "strict" or "keyed"'),  # type: ignore[arg-type]
         (Settings(bus=3), "[bus] is 3, not a table"),  # type: ignore[arg-type]
         (
             Settings(commands={"A": CommandSettings(placement="worker")}),  # type: ignore[arg-type]

@@ -34,6 +34,8 @@ class Admission:
     def __init__(self, organs: Organs, settings: BusSettings, clock_ns: Callable[[], int]) -> None:
         """`clock_ns` is what handlers will see as the time of their message."""
         self._registry: Final = organs.registry
+        self._ready: Final = organs.order.ready
+        self._parked_keys: Final = organs.parked_keys
         self._sequencer: Final = organs.sequencer
         self._hazards: Final = organs.hazards
         self._traffic: Final = organs.traffic
@@ -61,9 +63,11 @@ class Admission:
         if handler.is_stateful:
             entry.footprint = draft.key or UNKEYED
         entry.is_on_lane = entry.park_reason is None and self._traffic.goes_to_workers(draft.type_id)
-        is_free = self._hazards.admit(entry.envelope.position, entry.footprint)
-        if is_free and entry.is_on_lane:
-            self._traffic.enqueue(entry)
+        if self._hazards.admit(entry.position, entry.footprint):
+            if entry.is_on_lane and not self._parked_keys:  # the common case, and the same as the other one
+                self._traffic.enqueue(entry)
+            else:
+                self.let_go(entry)
         return entry
 
     def event(self, message: EncodedMessage, cause: Entry) -> Entry:
@@ -79,7 +83,16 @@ class Admission:
             trace="",
         )
         self._note(entry, MessageKind.EVENT)
+        if self._ready is not None:
+            self._ready(entry.position)
         return entry
+
+    def let_go(self, entry: Entry) -> None:
+        """Nothing stands in the way of a command any more; one whose key is parked will not run."""
+        if entry.is_on_lane and entry.key not in self._parked_keys:
+            self._traffic.enqueue(entry)
+        elif self._ready is not None:
+            self._ready(entry.position)
 
     def _note(self, entry: Entry, kind: MessageKind) -> None:
         entry.park_reason = over_budget(entry, self._settings, self._registry.name_of)

@@ -125,9 +125,9 @@ class AutoPlacement:
 
     # What handing over costs.
 
-    def begin_turn(self, head: Entry) -> int:
+    def begin_turn(self, head: Entry | None) -> int:
         """The time, if the way of a command is to be timed in this turn; else 0. `head` is the head of the queue."""
-        if not self._choices or self.probed >= head.position:  # it is on its way still
+        if not self._choices or head is None or self.probed >= head.position:  # it is on its way still
             return 0
         return self._timer_ns()
 

@@ -25,6 +25,7 @@ from driven.bus.admission import Admission
 from driven.bus.hazards import Hazards
 from driven.bus.inline_lane import InlineLane
 from driven.bus.journal import Journal, Page
+from driven.bus.order import order_of
 from driven.bus.organs import Organs
 from driven.bus.reactions import Reactions
 from driven.bus.receipts import Receipt
@@ -100,11 +101,13 @@ class Conductor:
         self._journal: Final = Journal(committer, self._make_known, self._break_off, wake)
         self._roots: Final = OpenRoots()
         self.sequencer: Final = Sequencer(store.last_position)
+        self._order: Final = order_of(settings.ordering, self.sequencer)
         self.hazards: Final = Hazards()
         self.traffic: Final = WorkerTraffic(
             registry=registry,
             routes=routes,
             sequencer=self.sequencer,
+            order=self._order,
             state=self._state,
             hooks=hooks,
             lane=lane,
@@ -113,15 +116,27 @@ class Conductor:
             break_off=self._break_off,
             timer_ns=timer_ns,
         )
-        organs = Organs(
-            registry, self.sequencer, self.hazards, self.traffic, self._state, self._journal, self._roots, hooks
-        )
+        self._parked_keys: Final[dict[str, int]] = {}
+        organs = self._organs()
         self._admission: Final = Admission(organs, settings, clock_ns)
         reactions = Reactions(registry, execution, settings.retries)
         self._retirement: Final = Retirement(organs, self._admission, reactions.to, self._halt)
-        self._parked_keys: Final = self._retirement.parked_keys
         self.failure: BusClosed | None = None
         """Why nothing goes on any more, if nothing does."""
+
+    def _organs(self) -> Organs:
+        return Organs(
+            registry=self._registry,
+            sequencer=self.sequencer,
+            order=self._order,
+            hazards=self.hazards,
+            parked_keys=self._parked_keys,
+            traffic=self.traffic,
+            state=self._state,
+            journal=self._journal,
+            roots=self._roots,
+            hooks=self._hooks,
+        )
 
     def admit(self, draft: Draft, command_id: str | None, trace: str = "") -> Receipt:
         """Give a command from outside its position; it is durable when `page` is in the store.
@@ -185,8 +200,8 @@ class Conductor:
         return is_over
 
     def _step(self) -> bool:
-        """Bring the head one step further; False when there is nothing to do for it now."""
-        entry = self.sequencer.head
+        """Bring the next message one step further; False when there is nothing to do now."""
+        entry = self._order.next()
         if entry is None:
             return False
         if entry.park_reason is not None:
@@ -198,11 +213,12 @@ class Conductor:
             self._retirement.park(entry, f"its key {entry.envelope.key!r} is parked since position {since}")
         else:
             outcome = self._outcome_of(entry)
-            return outcome is not None and self._conclude(entry, outcome)
+            if outcome is None or not self._conclude(entry, outcome):
+                return self._order.may_be_passed(entry)
         return True
 
     def _outcome_of(self, entry: Entry) -> Outcome | None:
-        """The outcome of the head, current as of now; None while there is none, or only a stale one (O5)."""
+        """The outcome of who is next, current as of now; None while there is none, or only a stale one (O5)."""
         outcome: Outcome | None
         if entry.is_on_lane:
             outcome = self.traffic.reorder_buffer.retire(entry.envelope.position)
@@ -224,11 +240,12 @@ class Conductor:
             return Failed(failure_of(AggregateExists(stale.name, stale.id)), outcome.reads)
         if self._hooks.discarded is not None:
             self._hooks.discarded(self._registry.name_of(entry.type_id), entry.envelope)
+        self._order.make_head(entry)
         self.traffic.enqueue(entry)
         return None
 
     def _conclude(self, entry: Entry, outcome: Outcome) -> bool:
-        """Retire the head with its outcome, or have it tried again; False when that has to be waited for."""
+        """Retire a command with its outcome, or have it tried again; False when that has to be waited for."""
         if isinstance(outcome, Succeeded):
             self._retirement.succeed(entry, outcome)
             return True
@@ -238,7 +255,9 @@ class Conductor:
             entry.attempt += 1
             if entry.is_on_lane:
                 self.traffic.enqueue(entry)
-            return not entry.is_on_lane
+                return False
+            self._order.again(entry)
+            return True
         self._retirement.fail(entry, outcome.failure, route)
         return True
 

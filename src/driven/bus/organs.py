@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from driven.bus.hazards import Hazards
     from driven.bus.journal import Journal
     from driven.bus.middleware import Hooks
+    from driven.bus.order import Order
     from driven.bus.roots import OpenRoots
     from driven.bus.sequencer import Sequencer
     from driven.bus.traffic import WorkerTraffic
@@ -20,7 +21,10 @@ class Organs(NamedTuple):
 
     registry: Registry
     sequencer: Sequencer
+    order: Order
     hazards: Hazards
+    parked_keys: dict[str, int]
+    """The keys that are parked, each with the position since which it is."""
     traffic: WorkerTraffic
     state: WorkingState
     journal: Journal

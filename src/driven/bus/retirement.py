@@ -38,7 +38,7 @@ logger = logging.getLogger("driven.bus")
 
 
 class Retirement:
-    """How messages leave the queue; and which keys are parked."""
+    """How messages leave the queue."""
 
     def __init__(
         self, organs: Organs, admission: Admission, react: Callable[[Entry], Reacted], halt: Callable[[str], None]
@@ -55,8 +55,7 @@ class Retirement:
         self._admission: Final = admission
         self._react: Final = react
         self._halt: Final = halt
-        self.parked_keys: Final[dict[str, int]] = {}
-        """The keys that are parked, each with the position since which it is."""
+        self._parked_keys: Final = organs.parked_keys
         self.parked = 0
         """Messages that were set aside since the bus opened."""
         self.is_halting = False
@@ -100,7 +99,7 @@ class Retirement:
         self.parked += 1
         entry.root.parked += 1
         if entry.envelope.key is not None:
-            self.parked_keys.setdefault(entry.envelope.key, entry.position)
+            self._parked_keys.setdefault(entry.envelope.key, entry.position)
         logger.warning("%s at position %d is parked: %s", name, entry.position, reason)
         if entry.cause is None:
             self._announce(partial(entry.root.receipt.fail, CommandParked(name, entry.position, reason)))
@@ -129,14 +128,14 @@ class Retirement:
 
     def _retire(self, entry: Entry, outcome: LoggedOutcome) -> None:
         """The only moment at which anything of a message becomes visible (O2)."""
-        self._sequencer.retire()
+        self._sequencer.retire(entry)
         if entry.is_on_lane:
             self._traffic.reorder_buffer.forget(entry.position)
         self._journal.page.retired.append(outcome)
         for position in self._hazards.retire(entry.position, entry.footprint):
             freed = self._sequencer.find(position)
-            if freed is not None and freed.is_on_lane:
-                self._traffic.enqueue(freed)
+            if freed is not None:
+                self._admission.let_go(freed)
         if self._hooks.retired is not None:
             self._hooks.retired(self._registry.name_of(entry.type_id), entry.envelope, outcome)
         if entry.root.open == 0:

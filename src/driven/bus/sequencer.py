@@ -1,7 +1,7 @@
 """The sequencer: gives positions, and holds what has one and has not retired.
 
 One queue, in position order; what is caused joins at the tail, nothing is ever put anywhere else (O1, O3). The queue
-belongs to the sequencer and is never replaced (O8). Pure: no clock, no I/O.
+belongs to the sequencer and is never replaced (O8). Who retires next, `driven.bus.order` says. Pure: no clock, no I/O.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Entry:
         "generation",
         "handler",
         "is_on_lane",
+        "is_retired",
         "load_ns",
         "park_reason",
         "position",
@@ -82,6 +83,7 @@ class Entry:
         self.awaits_head = False
         """Whether it is sent again only when it is at the head."""
         self.was_head_when_sent = False
+        self.is_retired = False
         self.load_ns = 0.0
         """The scheduler's: what it is expected to take."""
 
@@ -94,18 +96,19 @@ class Entry:
 class Sequencer:
     """The queue of unretired messages, in position order."""
 
-    __slots__ = ("_by_position", "_last_position", "_queue", "_retired")
+    __slots__ = ("_by_position", "_last_position", "_retired", "queue")
 
     def __init__(self, last_position: int) -> None:
         """`last_position` is the highest in the log, 0 for a new one."""
-        self._queue: deque[Entry] = deque()
+        self.queue: Final[deque[Entry]] = deque()
+        """In position order, the oldest unretired message first."""
         self._by_position: dict[int, Entry] = {}
         self._last_position = last_position
         self._retired = 0
 
     def __len__(self) -> int:
         """The number of messages that have not retired."""
-        return len(self._queue)
+        return len(self._by_position)
 
     @property
     def last_position(self) -> int:
@@ -119,8 +122,8 @@ class Sequencer:
 
     @property
     def head(self) -> Entry | None:
-        """The message that retires next."""
-        return self._queue[0] if self._queue else None
+        """The oldest message that has not retired."""
+        return self.queue[0] if self.queue else None
 
     def admit(  # noqa: PLR0913 - the facts of one message
         self,
@@ -152,7 +155,7 @@ class Sequencer:
             trace,
         )
         entry = Entry(envelope, type_id, body, root, cause)
-        self._queue.append(entry)
+        self.queue.append(entry)
         self._by_position[position] = entry
         return entry
 
@@ -160,10 +163,12 @@ class Sequencer:
         """The unretired message at `position`, if there is one."""
         return self._by_position.get(position)
 
-    def retire(self) -> Entry:
-        """Take the head out of the queue."""
-        entry = self._queue.popleft()
-        del self._by_position[entry.envelope.position]
+    def retire(self, entry: Entry) -> None:
+        """Take a message out; it leaves the queue as soon as all before it have."""
+        entry.is_retired = True
+        del self._by_position[entry.position]
         entry.root.open -= 1
         self._retired += 1
-        return entry
+        queue = self.queue
+        while queue and queue[0].is_retired:
+            queue.popleft()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from driven.bus.lane import Lane
     from driven.bus.middleware import Hooks
+    from driven.bus.order import Order
     from driven.bus.routing import Route
     from driven.bus.sequencer import Entry, Sequencer
     from driven.bus.working_state import WorkingState
@@ -42,6 +43,7 @@ class WorkerTraffic:
         registry: Registry,
         routes: Mapping[int, Route],
         sequencer: Sequencer,
+        order: Order,
         state: WorkingState,
         hooks: Hooks,
         lane: Lane | None,
@@ -57,6 +59,8 @@ class WorkerTraffic:
         self._registry: Final = registry
         self._routes: Final = routes
         self._sequencer: Final = sequencer
+        self._order: Final = order
+        self._ready: Final = order.ready
         self._state: Final = state
         self._hooks: Final = hooks
         self._lane: Final = lane
@@ -90,18 +94,17 @@ class WorkerTraffic:
         """Send out what workers have credit for."""
         if self._lane is None:
             return
-        head = self._sequencer.head
-        if head is not None:
-            self._dispatch(self._lane.send, head)
+        if len(self._sequencer):
+            self._dispatch(self._lane.send, self._order.head)
         self._lane.ring()
 
-    def _dispatch(self, send: Callable[[int, Submission, float | None], bool], head: Entry) -> None:
+    def _dispatch(self, send: Callable[[int, Submission, float | None], bool], head: Entry | None) -> None:
         routes, scheduler, dispatched = self._routes, self.scheduler, self._hooks.dispatched
         expect, submission = self.reorder_buffer.expect, self.submission
-        began_ns = self.auto_placement.begin_turn(head)
+        began_ns = self.auto_placement.begin_turn(self._sequencer.head)
         for entry, worker_id in scheduler.assign():
             position = entry.position
-            if position < head.position:  # retired while it waited, as it was parked
+            if entry.is_retired:  # while it waited, as it was parked
                 scheduler.forget(entry, worker_id)
                 continue
             entry.generation += 1
@@ -143,7 +146,9 @@ class WorkerTraffic:
         self.scheduler.complete(worker_id, completion.position, completion.elapsed_ns)
         if completion.position == self.auto_placement.probed:
             self.auto_placement.came_back(completion.elapsed_ns)
-        self.reorder_buffer.accept(completion.position, completion.generation, completion.outcome)
+        position = completion.position
+        if self.reorder_buffer.accept(position, completion.generation, completion.outcome) and self._ready is not None:
+            self._ready(position)
 
     def read_requested(self, worker_id: int, request: ReadRequest) -> None:
         """Answer with the state as of the last retirement; whether it was current is judged at the head (O5)."""
@@ -158,17 +163,20 @@ class WorkerTraffic:
     def worker_gone(self, worker_id: int, blamed: tuple[int, int] | None, cause: Failure) -> None:
         """Blame exactly the command that was running (W3); what merely waited goes elsewhere."""
         for entry in self.scheduler.remove_worker(worker_id):
-            if self._sequencer.find(entry.position) is None:
+            if entry.is_retired:
                 continue
             if blamed == (entry.position, entry.generation):
                 if entry.footprint is not None and not entry.was_head_when_sent:
                     # It may have died of state that it would not see in order: only at the head is that its own fault.
                     self.reorder_buffer.forget(entry.position)
                     entry.awaits_head = True
+                    self._order.make_head(entry)
                     continue
                 entry.deaths += 1
                 if entry.deaths >= self._routes[entry.type_id].max_attempts:
                     self.reorder_buffer.accept(entry.position, entry.generation, Failed(cause))
+                    if self._ready is not None:
+                        self._ready(entry.position)
                     continue
             self.scheduler.enqueue(entry)
         if self._hooks.worker_gone is not None:

@@ -8,8 +8,8 @@
     load(name, id) / read(...)          may be called while an append is under way
 
 An adapter is plain blocking code (U8). `open`, `append` and `close` are called from one thread at a time; `load`,
-`read` and `find` may be called from any thread, also during an `append`, and see everything that was appended
-before they were called, and of an append under way all or nothing. The contract suite in
+`read`, `retired` and `find` may be called from any thread, also during an `append`, and see everything that was
+appended before they were called, and of an append under way all or nothing. The contract suite in
 `driven.testing.contracts` says all of this in tests; an adapter that passes it can carry a bus.
 
 Failures, all of them: `LogBusy` from `open`; `StoreFailed` from anything else (full, read-only, corrupt,
@@ -71,7 +71,10 @@ class LoggedOutcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """One transaction: admissions in position order, and retirements in position order."""
+    """One transaction: admissions in position order, and retirements in the order in which they happened.
+
+    In strict order that is position order; in the keyed mode (O9) it is not, and this is where it is recorded.
+    """
 
     admitted: Sequence[LoggedMessage]
     retired: Sequence[LoggedOutcome]
@@ -127,6 +130,12 @@ class EventStore(Protocol):
     def read(self, after: int, limit: int) -> Sequence[LogRecord]:
         """At most `limit` records in position order, beginning with the one behind position `after`."""
 
+    def retired(self, after: int, limit: int) -> Sequence[LogRecord]:
+        """At most `limit` records that have an outcome, in the order in which they retired, without the first `after`.
+
+        That order is the order of the batches, and of the retirements within each.
+        """
+
     def find(self, command_id: str) -> LogRecord | None:
         """The command that was accepted under this id, if any (U5); ids that begin with ``@`` are the bus's own."""
 
@@ -139,10 +148,11 @@ READ_CHUNK = 1_000
 
 
 def log_digest(store: EventStore) -> str:
-    """A digest of everything that retired, in order: the same for any number of workers (O6).
+    """A digest of everything that retired, in the order in which it did: the same for any number of workers (O6).
 
-    Covers positions, names, versions, ids, keys, causes, bodies, outcomes and changes of all messages up to the
-    first one that has not retired. Clock readings, trace contexts and tracebacks are left out: they
+    Covers positions, names, versions, ids, keys, causes, bodies, outcomes and changes. In strict order these are all
+    messages up to the first that has not retired; in the keyed mode (O9) the order itself is part of what happened,
+    and another run has another digest. Clock readings, trace contexts and tracebacks are left out: they
     describe a run, not what happened. BLAKE2b, 16 bytes, hexadecimal.
     """
     digest = hashlib.blake2b(digest_size=16)
@@ -153,14 +163,11 @@ def log_digest(store: EventStore) -> str:
 
 
 def retired_records(store: EventStore) -> Iterable[LogRecord]:
-    """All records in position order, up to the first one that has not retired."""
-    position = 0
-    while records := store.read(position, READ_CHUNK):
-        for record in records:
-            if record.outcome is None:
-                return
-            yield record
-        position = records[-1].message.envelope.position
+    """All records that have an outcome, in the order in which they retired."""
+    seen = 0
+    while records := store.retired(seen, READ_CHUNK):
+        yield from records
+        seen += len(records)
 
 
 def _digestible(record: LogRecord) -> tuple[object, ...]:

@@ -218,6 +218,35 @@ class EventStoreContract:
         for cart in carts:
             assert store.load(cart.name, cart.id) == AggregateState(cart.name, cart.id, 1, cart.body)
 
+    # Order.
+
+    @pytest.mark.parametrize(
+        ("after", "limit", "positions"),
+        [(0, 2, [3, 1]), (2, 2, [5, 2]), (4, 2, []), (9, 2, []), (0, 0, []), (1, EVERYTHING, [1, 5, 2])],
+    )
+    def test_retirements_are_read_in_the_order_in_which_they_happened(
+        self, store: EventStore, after: int, limit: int, positions: list[int]
+    ) -> None:
+        """O9, O2: that of the batches and of the retirements within each, which need not be that of positions."""
+        store.append(batch(*(command(position) for position in range(1, 6)), outcome(3), outcome(1, change(0))))
+        store.append(batch(outcome(5), outcome(2, change(1))))
+
+        records = list(store.retired(after, limit))
+
+        assert [record.message.envelope.position for record in records] == positions
+        told = {3: outcome(3), 1: outcome(1, change(0)), 5: outcome(5), 2: outcome(2, change(1))}
+        assert records == [LogRecord(command(position), told[position]) for position in positions]
+
+    def test_the_order_of_retirements_survives_closing(self, store: EventStore) -> None:
+        """O9, U9: what a later bus finds is what happened."""
+        store.append(batch(command(1), command(2), outcome(2)))
+
+        again = self.reopened(store)
+        again.append(batch(outcome(1)))
+
+        assert [record.message.envelope.position for record in again.retired(0, EVERYTHING)] == [2, 1]
+        again.close()
+
     # Ids.
 
     def test_a_command_is_found_by_the_id_that_its_caller_gave(self, store: EventStore) -> None:
@@ -339,7 +368,8 @@ class EventStoreContract:
         """All that can be seen of a log in these tests."""
         found = [store.find(command_id) for command_id in ("first", "x")]
         carts = [store.load("shop.Cart", cart) for cart in ("a", "b")]
-        return store.last_position, list(store.read(0, EVERYTHING)), found, carts
+        order = [record.message.envelope.position for record in store.retired(0, EVERYTHING)]
+        return store.last_position, list(store.read(0, EVERYTHING)), order, found, carts
 
 
 def _full_batch(number: int, size: int) -> Batch:

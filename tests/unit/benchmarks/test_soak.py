@@ -48,7 +48,7 @@ async def test_a_short_soak_retires_every_command_with_any_number_of_workers(tmp
 
     seen = [await soak(COMMANDS, workers, store) for workers, store in enumerate(stores, 1)]
 
-    assert [store.retired for store in stores] == [COMMANDS, COMMANDS]
+    assert [store.last_retired for store in stores] == [COMMANDS, COMMANDS]
     assert stores[0].digest == stores[1].digest
     write_csv(seen[1], tmp_path / "memory.csv")
     heads, *lines = csv.reader((tmp_path / "memory.csv").read_text("utf-8").splitlines())

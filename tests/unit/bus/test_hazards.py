@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driven.bus.hazards import UNKEYED, Footprint, Hazards
+
+if TYPE_CHECKING:
+    import random
 
 FOOTPRINTS = st.sampled_from([None, "a", "a", "b", "b", "c", UNKEYED])
 RETIREMENTS = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 4])
@@ -31,8 +37,10 @@ class EveryPair:
         self.unretired[self.last_position] = footprint
         return self.last_position
 
-    def retire(self) -> tuple[int, Footprint]:
-        position = min(self.unretired)
+    def retire(self, choice: int = 0) -> tuple[int, Footprint]:
+        """Of those in whose way nothing stands; by default the oldest, as in strict order."""
+        free = sorted(self.may_start())
+        position = free[choice % len(free)]
         return position, self.unretired.pop(position)
 
     def may_start(self) -> set[int]:
@@ -66,6 +74,43 @@ def test_a_command_may_start_exactly_when_nothing_before_it_conflicts(steps: lis
         told.extend(hazards.retire(*model.retire()))
         compare()
     assert sorted(told) == list(range(1, model.last_position + 1))
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(FOOTPRINTS, RETIREMENTS), max_size=40), st.randoms(use_true_random=False))
+def test_it_is_so_in_whatever_order_commands_retire_that_do_not_conflict(
+    steps: list[tuple[Footprint, int]], chance: random.Random
+) -> None:
+    """O4, O9: per key in order, as in the keyed mode."""
+    hazards, model = Hazards(), EveryPair()
+    told: list[int] = []
+
+    for footprint, retirements in steps:
+        position = model.admit(footprint)
+        if hazards.admit(position, footprint):
+            told.append(position)
+        for _ in range(min(retirements, len(model.unretired))):
+            told.extend(hazards.retire(*model.retire(chance.randrange(99))))
+            assert set(told) & set(model.unretired) == model.may_start()
+    while model.unretired:
+        told.extend(hazards.retire(*model.retire(chance.randrange(99))))
+        assert set(told) & set(model.unretired) == model.may_start()
+    assert sorted(told) == list(range(1, model.last_position + 1))
+
+
+@pytest.mark.parametrize(
+    ("footprints", "retires"), [(["a", "a"], 2), (["a", UNKEYED], 2), ([UNKEYED, "a"], 2), ([UNKEYED, UNKEYED], 2)]
+)
+def test_what_retires_before_a_command_in_its_way_is_a_fault_of_the_bus(
+    footprints: list[Footprint], retires: int
+) -> None:
+    """O2, O9: said at once, and not found in the log."""
+    hazards = Hazards()
+    for position, footprint in enumerate(footprints, 1):
+        hazards.admit(position, footprint)
+
+    with pytest.raises(RuntimeError, match=f"position {retires} retired while an earlier command stood in its way"):
+        hazards.retire(retires, footprints[retires - 1])
 
 
 @given(st.lists(FOOTPRINTS, max_size=40))

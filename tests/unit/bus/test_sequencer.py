@@ -32,8 +32,8 @@ def test_positions_continue_the_log_and_leave_in_the_order_in_which_they_came(
         if step == "retire":
             head = sequencer.head
             if head is not None:
-                retired.append(sequencer.retire().position)
-                assert retired[-1] == head.position
+                sequencer.retire(head)
+                retired.append(head.position)
                 assert sequencer.find(head.position) is None
         else:
             cause = latest if step == "caused" else None
@@ -72,8 +72,21 @@ def test_a_root_is_open_until_all_that_it_caused_has_retired() -> None:
 
     open_after = []
     while len(sequencer):
-        sequencer.retire()
+        assert sequencer.head is not None
+        sequencer.retire(sequencer.head)
         open_after.append(root.open)
 
     assert open_after == [2, 1, 0]
     assert root.descendants == 2
+
+
+@given(st.lists(st.integers(0, 99), min_size=1, max_size=20))
+def test_the_head_is_the_oldest_that_is_left_whoever_retires(choices: list[int]) -> None:
+    """O9: in the keyed mode a message in the middle may retire, and the queue does not lose its front."""
+    sequencer = Sequencer(0)
+    unretired = [admit(sequencer, Root(DRAFT), None) for _ in choices]
+
+    for choice in choices:
+        sequencer.retire(unretired.pop(choice % len(unretired)))
+        assert sequencer.head is (unretired[0] if unretired else None)
+        assert len(sequencer) == len(unretired)

@@ -14,6 +14,7 @@ from driven.service.event_store import (
     Batch,
     LoggedMessage,
     LoggedOutcome,
+    LogRecord,
     MessageKind,
     Status,
     log_digest,
@@ -38,10 +39,17 @@ OUTCOME = LoggedOutcome(
 
 def digest_of(messages: Sequence[LoggedMessage], outcomes: Sequence[LoggedOutcome]) -> str:
     """The digest of a log with this in it; no store checks anything on the way."""
-    store = MemoryStore()
-    store._messages.extend(messages)  # noqa: SLF001 - logs that no bus would write
-    store._outcomes.update({outcome.position: outcome for outcome in outcomes})  # noqa: SLF001 - as above
-    return log_digest(store)
+    known = {message.envelope.position: message for message in messages}
+    records = [LogRecord(known[outcome.position], outcome) for outcome in outcomes]
+
+    class Told(MemoryStore):
+        """Says what no bus would write."""
+
+        def retired(self, after: int, limit: int) -> list[LogRecord]:
+            """Of the records above."""
+            return records[after : after + limit]
+
+    return log_digest(Told())
 
 
 def changed(value: Any, **fields: Any) -> Any:  # noqa: ANN401 - a struct
@@ -125,12 +133,19 @@ def retired(position: int) -> LoggedOutcome:
     return LoggedOutcome(position, Status.SUCCEEDED, 1)
 
 
-def test_a_digest_ends_at_the_first_message_that_has_not_retired() -> None:
+def test_a_digest_covers_what_has_retired_and_nothing_else() -> None:
     """O2: what has not retired has not happened."""
     settled = digest_of([logged(1)], [retired(1)])
 
-    assert digest_of([logged(1), logged(2), logged(3)], [retired(1), retired(3)]) == settled
+    assert digest_of([logged(1), logged(2), logged(3)], [retired(1)]) == settled
     assert digest_of([logged(1), logged(2)], [retired(1), retired(2)]) != settled
+
+
+def test_a_digest_depends_on_the_order_of_retirement() -> None:
+    """O9: in the keyed mode the order that happened is a part of what happened."""
+    messages = [logged(1), logged(2)]
+
+    assert digest_of(messages, [retired(1), retired(2)]) != digest_of(messages, [retired(2), retired(1)])
 
 
 def test_a_digest_depends_on_the_order() -> None:

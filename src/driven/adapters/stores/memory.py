@@ -32,6 +32,7 @@ class MemoryStore:
         self.log_id: Final = log_id
         self._messages: list[LoggedMessage] = []
         self._outcomes: dict[int, LoggedOutcome] = {}
+        self._retired: list[LoggedOutcome] = []
         self._aggregates: dict[tuple[str, str], AggregateState] = {}
         self._by_command_id: dict[str, int] = {}
         self._is_open = False
@@ -69,6 +70,7 @@ class MemoryStore:
                     self._by_command_id[message.envelope.id] = message.envelope.position
             for outcome in batch.retired:
                 self._outcomes[outcome.position] = outcome
+                self._retired.append(outcome)
                 for change in outcome.changes:
                     state = AggregateState(change.name, change.id, change.expected_version + 1, change.body)
                     self._aggregates[change.name, change.id] = state
@@ -82,6 +84,12 @@ class MemoryStore:
         """At most `limit` records behind position `after`."""
         with self._lock:
             return self._records(after, limit)
+
+    def retired(self, after: int, limit: int) -> Sequence[LogRecord]:
+        """At most `limit` records in the order of retirement, without the first `after`."""
+        with self._lock:
+            outcomes = islice(self._retired, after, after + limit)
+            return [LogRecord(self._messages[outcome.position - 1], outcome) for outcome in outcomes]
 
     def find(self, command_id: str) -> LogRecord | None:
         """The command accepted under this id, if any."""
