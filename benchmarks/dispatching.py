@@ -90,6 +90,7 @@ class Bench:
             turn_now=lambda: None,
             break_off=lambda _: None,
             timer_ns=time.perf_counter_ns,
+            arrived=None,
         )
         for worker_id in range(1, workers + 1):
             self.traffic.worker_ready(worker_id, DEFAULT_GROUP)

@@ -200,6 +200,9 @@ class CommandSettings(msgspec.Struct, frozen=True, kw_only=True):
     sticky: Truth | None = None
     """Whether commands of the same key go to the same worker."""
 
+    detached: Truth | None = None
+    """Whether it is split in two: at the head it retires as started, its outcome enters at the tail (O9)."""
+
     timeout_s: PositiveSeconds | None = None
     """How long one attempt may take in a worker before its process is killed, in seconds (W5)."""
 

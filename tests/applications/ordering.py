@@ -22,7 +22,8 @@ class Plan(msgspec.Struct, frozen=True):
     """What one command does."""
 
     kind: str = "stateless"
-    """``stateless``, ``keyed``, ``unkeyed``, or ``forgiving``: keyed, and a failure of it becomes an event."""
+    """``stateless``, ``keyed``, ``unkeyed``, ``forgiving`` (keyed, and a failure of it becomes an event),
+    ``long`` (stateless and detached) or ``long keyed`` (detached)."""
     key: str = "a"
     touches: tuple[str, ...] = ()
     """Accounts that it changes, beside its own."""
@@ -56,6 +57,19 @@ class Audit(Command):
 
 class Try(Command):
     """Stateful, ordered by key; a failure of it is an event."""
+
+    key: str
+    plan: Plan
+
+
+class Ponder(Command):
+    """Stateless, and detached."""
+
+    plan: Plan
+
+
+class Transfer(Command):
+    """Stateful, ordered by key, and detached."""
 
     key: str
     plan: Plan
@@ -132,6 +146,21 @@ def attempt(command: Try, context: Context, uow: UnitOfWork) -> Happened:
     return change(command.plan, (command.key, *command.plan.touches), context, uow, "attempt")
 
 
+@app.handles(Ponder, placement=Placement.WORKER, detached=True)
+def ponder(command: Ponder, context: Context) -> Happened:
+    """As `compute`."""
+    act(command.plan, context)
+    result = (command.plan.amount * 7 + context.random.randrange(1000) + context.new_id().int) % MODULUS
+    check(command.plan, context, result)
+    return Happened("ponder", result, command.plan.children)
+
+
+@app.handles(Transfer, key="key", placement=Placement.WORKER, emits=(Noted,), detached=True)
+def transfer(command: Transfer, context: Context, uow: UnitOfWork) -> Happened:
+    """As `deposit`."""
+    return change(command.plan, (command.key, *command.plan.touches), context, uow, "transfer")
+
+
 def change(plan: Plan, accounts: tuple[str, ...], context: Context, uow: UnitOfWork, by: str) -> Happened:
     """Mix the amount into each account; the balance decides which account is looked at in between."""
     act(plan, context)
@@ -188,13 +217,13 @@ def check(plan: Plan, context: Context, result: int) -> None:
 
 
 @app.reacts_to(Happened)
-def follow(event: Happened) -> list[Compute | Deposit | Audit | Try]:
+def follow(event: Happened) -> list[Compute | Deposit | Audit | Try | Ponder | Transfer]:
     """Every child of the plan, in order."""
     return [command_of(plan) for plan in event.children]
 
 
 @app.reacts_to(GaveUp)
-def go_on(event: GaveUp) -> list[Compute | Deposit | Audit | Try]:
+def go_on(event: GaveUp) -> list[Compute | Deposit | Audit | Try | Ponder | Transfer]:
     """Every child of the plan that failed, in order."""
     return [command_of(plan) for plan in event.plan.children]
 
@@ -205,10 +234,14 @@ def round_numbers(event: Noted) -> Compute | None:
     return Compute(Plan(amount=event.balance % 97)) if event.balance % 5 == 0 else None
 
 
-def command_of(plan: Plan) -> Compute | Deposit | Audit | Try:
+def command_of(plan: Plan) -> Compute | Deposit | Audit | Try | Ponder | Transfer:
     """The command that a plan is for."""
     if plan.kind == "keyed":
         return Deposit(plan.key, plan)
     if plan.kind == "forgiving":
         return Try(plan.key, plan)
+    if plan.kind == "long":
+        return Ponder(plan)
+    if plan.kind == "long keyed":
+        return Transfer(plan.key, plan)
     return Audit(plan) if plan.kind == "unkeyed" else Compute(plan)

@@ -74,7 +74,10 @@ class Replay:
         assert self._caused(record.outcome.caused) == issued, f"position {record.outcome.position}"
 
     def _runs_as(self, record: LogRecord) -> LoggedMessage:
-        """The message whose envelope its handler sees."""
+        """The message whose envelope its handler sees: of a late outcome, that of the command which started (O9)."""
+        cause = self.records.get(record.message.envelope.causation)
+        if cause is not None and cause.outcome is not None and cause.outcome.status is Status.STARTED:
+            return cause.message
         return record.message
 
     def _caused(self, caused: tuple[int, int]) -> list[EncodedMessage]:

@@ -18,8 +18,9 @@ import pytest
 from driven import BusSettings, Settings, WorkerSettings, open_bus
 from driven.adapters.stores.memory import MemoryStore
 from driven.program import new_event_loop
+from driven.service.event_store import Status
 from driven.service.registry import build_registry
-from ordering import app
+from ordering import Plan, app, command_of
 from ordering_draws import drawn_commands, ticking_clock
 from replaying import check_replay
 
@@ -116,4 +117,33 @@ async def test_the_log_of_the_keyed_mode_is_that_of_a_serial_run_in_its_own_orde
             await receipt.settled()
         monkeypatch.delenv("ORDERING_DEATH_MARKS")
 
+    check_replay(store, build_registry(app))
+
+
+@pytest.mark.parametrize("seed", range(200, 204))
+async def test_long_commands_start_and_are_done_on_worker_processes_that_die(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """O9, W4, X4: each starts once and is done once; closing the bus waits for those that nobody waits for."""
+    monkeypatch.setenv("ORDERING_DEATH_MARKS", str(tmp_path))
+    store = MemoryStore()
+    long_ones: list[Command] = [
+        command_of(Plan(kind=kind, key=key, touches=("a",), spin_us=20_000, dies=number == 1))
+        for number, (kind, key) in enumerate([("long", "a"), ("long keyed", "b"), ("long keyed", "a")])
+    ]
+
+    async with open_bus(
+        app,
+        Settings(workers=WorkerSettings(count=2, max_attempts=100)),
+        store=store,
+        clock_ns=ticking_clock(),
+    ) as bus:
+        receipts = [await bus.submit(command) for command in (*long_ones, *drawn_commands(seed))]
+        await receipts[0].started()
+    monkeypatch.delenv("ORDERING_DEATH_MARKS")
+
+    outcomes = [record.outcome for record in store.retired(0, 100_000)]
+    assert [outcome.position for outcome in outcomes if outcome] == list(range(1, store.last_position + 1))
+    assert [outcome.status for outcome in outcomes[:3] if outcome] == [Status.STARTED] * 3
+    assert all(receipt.is_settled for receipt in receipts)
     check_replay(store, build_registry(app))

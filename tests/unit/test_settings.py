@@ -210,7 +210,7 @@ FAULTS = {
         '[commands."census.MeasureFile"]\ntimeout = 3',
         (
             '[commands."census.MeasureFile"] timeout is not a setting; did you mean timeout_s? '
-            '([commands."census.MeasureFile"] has: group, max_attempts, placement, sticky, timeout_s)'
+            '([commands."census.MeasureFile"] has: detached, group, max_attempts, placement, sticky, timeout_s)'
         ),
     ),
     "full name without quotes": (

@@ -19,7 +19,7 @@ from driven.bus.hazards import UNKEYED
 from driven.service.event_store import LoggedMessage, MessageKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from driven.bus.organs import Organs
     from driven.bus.sequencer import Entry, Root
@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 class Admission:
     """The only way to the tail of the queue."""
 
-    def __init__(self, organs: Organs, settings: BusSettings, clock_ns: Callable[[], int]) -> None:
-        """`clock_ns` is what handlers will see as the time of their message."""
+    def __init__(
+        self, organs: Organs, settings: BusSettings, clock_ns: Callable[[], int], detached: Collection[int]
+    ) -> None:
+        """`clock_ns` is what handlers will see as the time of their message; `detached` are types that are split."""
+        self._detached: Final = frozenset(detached)
         self._registry: Final = organs.registry
         self._ready: Final = organs.order.ready
         self._parked_keys: Final = organs.parked_keys
@@ -63,8 +66,10 @@ class Admission:
         if handler.is_stateful:
             entry.footprint = draft.key or UNKEYED
         entry.is_on_lane = entry.park_reason is None and self._traffic.goes_to_workers(draft.type_id)
+        if self._detached and draft.type_id in self._detached:
+            entry.is_detached = True
         if self._hazards.admit(entry.position, entry.footprint):
-            if entry.is_on_lane and not self._parked_keys:  # the common case, and the same as the other one
+            if entry.is_on_lane and self._ready is None and not self._parked_keys:  # the common case, made short
                 self._traffic.enqueue(entry)
             else:
                 self.let_go(entry)
@@ -89,13 +94,25 @@ class Admission:
 
     def let_go(self, entry: Entry) -> None:
         """Nothing stands in the way of a command any more; one whose key is parked will not run."""
-        if entry.is_on_lane and entry.key not in self._parked_keys:
+        waits = entry.is_on_lane and entry.key not in self._parked_keys
+        if waits:
             self._traffic.enqueue(entry)
-        elif self._ready is not None:
+        if self._ready is not None and (entry.is_detached or not waits):
             self._ready(entry.position)
+
+    def late(self, started: Entry) -> Entry:
+        """The outcome of a command that retired as started; no budget stops it, as it was accepted with the command."""
+        entry = self._sequencer.admit_late(started, index(self._clock_ns()))
+        self._write(entry, MessageKind.COMMAND)
+        if self._hazards.admit(entry.position, entry.footprint):
+            self.let_go(entry)
+        return entry
 
     def _note(self, entry: Entry, kind: MessageKind) -> None:
         entry.park_reason = over_budget(entry, self._settings, self._registry.name_of)
+        self._write(entry, kind)
+
+    def _write(self, entry: Entry, kind: MessageKind) -> None:
         known = self._registry.catalog.entries[entry.type_id]
         self._journal.page.admitted.append(LoggedMessage(entry.envelope, kind, known.name, known.version, entry.body))
         if self._hooks.admitted is not None:

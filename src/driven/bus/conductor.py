@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from driven.bus.admission import Admission
@@ -86,8 +87,7 @@ class Conductor:
         """`lane` None: no workers, everything runs inline. `groups` are the worker groups that the lane serves.
 
         `wake` asks whoever drives the conductor for a `turn`, `turn_now` for one at once, when a lane has told
-        something and nothing else is going on. `timer_ns` measures what inline handlers cost
-        and when a turn is over.
+        something and nothing else is going on. `timer_ns` measures what inline handlers cost, and turns.
         """
         self._registry: Final = registry
         self._store: Final = store
@@ -103,6 +103,8 @@ class Conductor:
         self.sequencer: Final = Sequencer(store.last_position)
         self._order: Final = order_of(settings.ordering, self.sequencer)
         self.hazards: Final = Hazards()
+        detached = [type_id for type_id, route in routes.items() if route.detached]
+        self._finished: Final[deque[Entry]] = deque()
         self.traffic: Final = WorkerTraffic(
             registry=registry,
             routes=routes,
@@ -115,10 +117,11 @@ class Conductor:
             turn_now=turn_now or wake,
             break_off=self._break_off,
             timer_ns=timer_ns,
+            arrived=self._arrived if detached or settings.ordering == "keyed" else None,
         )
         self._parked_keys: Final[dict[str, int]] = {}
         organs = self._organs()
-        self._admission: Final = Admission(organs, settings, clock_ns)
+        self._admission: Final = Admission(organs, settings, clock_ns, detached)
         reactions = Reactions(registry, execution, settings.retries)
         self._retirement: Final = Retirement(organs, self._admission, reactions.to, self._halt)
         self.failure: BusClosed | None = None
@@ -150,6 +153,8 @@ class Conductor:
         root = Root(draft)
         entry = self._admission.command(draft, root, None, command_id, trace)
         receipt = root.receipt = Receipt(entry.envelope.position, entry.envelope.id)
+        if entry.is_detached:
+            receipt.will_start()
         self._roots.add(root, command_id)
         return receipt
 
@@ -188,6 +193,8 @@ class Conductor:
             return False
 
     def _turn(self, limit: int) -> bool:
+        while self._finished and self.failure is None:
+            self._admission.late(self._finished.popleft())
         if self.failure is None:
             self.traffic.dispatch()  # what has come back left workers with nothing to do: they come first
         steps, over_at_ns, is_over = 0, self._timer_ns() + TURN_NS, False
@@ -211,11 +218,49 @@ class Conductor:
         elif self._parked_keys and entry.envelope.key in self._parked_keys:
             since = self._parked_keys[entry.envelope.key]
             self._retirement.park(entry, f"its key {entry.envelope.key!r} is parked since position {since}")
+        elif entry.is_detached:
+            self._start(entry)
         else:
             outcome = self._outcome_of(entry)
             if outcome is None or not self._conclude(entry, outcome):
                 return self._order.may_be_passed(entry)
         return True
+
+    def _start(self, entry: Entry) -> None:
+        """Retire a detached command as started; its outcome may be there already, or is to be had at once."""
+        self._retirement.start(entry)
+        if not entry.is_on_lane:
+            entry.generation += 1
+            self.traffic.reorder_buffer.expect(entry.position, entry.generation)
+            self.traffic.reorder_buffer.accept(entry.position, entry.generation, self._run_inline(entry))
+        if self.traffic.reorder_buffer.holds(entry.position):
+            self._admission.late(entry)
+
+    def _arrived(self, position: int) -> None:
+        """An outcome has come: somebody may retire with it, or it is of a detached command and is to get a position."""
+        entry = self.sequencer.find(position)
+        if entry is None or (entry.is_detached and not entry.is_started):
+            return
+        if entry.is_started and entry.late is None:
+            self._finished.append(entry)
+        elif self._order.ready is not None:
+            self._order.ready((entry.late or entry).position)
+
+    def _late_outcome(self, entry: Entry, started: Entry) -> Outcome | None:
+        """The outcome that a command which retired as started has brought; None while it has to run again."""
+        outcome = self.traffic.reorder_buffer.retire(started.position)
+        if outcome is None and not started.is_on_lane:
+            outcome = self._run_inline(started)
+            started.was_head_when_sent = True
+        entry.was_head_when_sent = started.was_head_when_sent
+        return outcome
+
+    def _run_inline(self, entry: Entry) -> Outcome:
+        outcome, elapsed_ns = self._inline_lane.run(self.traffic.submission(entry))
+        if self._state.failure is not None:  # whatever the handler made of it, this is not its outcome
+            raise self._state.failure
+        self.traffic.scheduler.observe(entry.type_id, elapsed_ns)
+        return outcome
 
     def _outcome_of(self, entry: Entry) -> Outcome | None:
         """The outcome of who is next, current as of now; None while there is none, or only a stale one (O5)."""
@@ -227,11 +272,12 @@ class Conductor:
                     entry.awaits_head = False
                     self.traffic.enqueue(entry)
                 return None
+        elif entry.started is not None:
+            outcome = self._late_outcome(entry, entry.started)
+            if outcome is None:
+                return None
         else:
-            outcome, elapsed_ns = self._inline_lane.run(self.traffic.submission(entry))
-            if self._state.failure is not None:  # whatever the handler made of it, this is not its outcome
-                raise self._state.failure
-            self.traffic.scheduler.observe(entry.type_id, elapsed_ns)
+            outcome = self._run_inline(entry)
             entry.was_head_when_sent = True
         stale = self._state.first_stale(outcome.reads)
         if stale is None:
@@ -241,7 +287,10 @@ class Conductor:
         if self._hooks.discarded is not None:
             self._hooks.discarded(self._registry.name_of(entry.type_id), entry.envelope)
         self._order.make_head(entry)
-        self.traffic.enqueue(entry)
+        runs = entry.started or entry
+        if not runs.is_on_lane:  # a detached one, where there are no workers
+            return self._outcome_of(entry)
+        self.traffic.enqueue(runs)
         return None
 
     def _conclude(self, entry: Entry, outcome: Outcome) -> bool:
@@ -250,11 +299,12 @@ class Conductor:
             self._retirement.succeed(entry, outcome)
             return True
         route = self._routes[entry.type_id]
-        died_too_often = entry.deaths >= route.max_attempts
+        runs = entry.started or entry
+        died_too_often = runs.deaths >= route.max_attempts
         if entry.cause is not None and entry.attempt <= route.retries and not died_too_often:
-            entry.attempt += 1
-            if entry.is_on_lane:
-                self.traffic.enqueue(entry)
+            entry.attempt = runs.attempt = entry.attempt + 1
+            if runs.is_on_lane:
+                self.traffic.enqueue(runs)
                 return False
             self._order.again(entry)
             return True

@@ -1,9 +1,10 @@
 """Receipts: what a submitter holds of a command that was accepted.
 
-Three things can be waited for (X1)::
+What can be waited for (X1)::
 
     accepted    submit() returned: the command has its position and will be taken up
-    handled     the command itself has retired
+    started     a detached command has retired as started (O9); of any other command: the same as handled
+    handled     the command itself has retired; a detached one: its outcome has
     settled     and so has everything it caused
 
 Giving up waiting cancels nothing. A receipt may be awaited from any event loop, any number of times; it is reached
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from driven.domain.messages import Event
+from driven.errors import CommandParked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,13 +107,26 @@ def _finish(future: asyncio.Future[None]) -> None:
 class Receipt:
     """A command that was accepted: its position, its id, and the ways to wait for what comes of it."""
 
-    __slots__ = ("_abandoned", "_events", "_failure", "_handled", "_settled", "_settlement", "id", "position")
+    __slots__ = (
+        "_abandoned",
+        "_events",
+        "_failure",
+        "_handled",
+        "_has_started",
+        "_settled",
+        "_settlement",
+        "_started",
+        "id",
+        "position",
+    )
 
     def __init__(self, position: int, command_id: str) -> None:
         """Made by the bus."""
         self.position: Final = position
         self.id: Final = command_id
         self._handled = Milestone()
+        self._started: Milestone | None = None
+        self._has_started = False
         self._settled = Milestone()
         self._events: Callable[[], tuple[Event, ...]] = tuple
         self._failure: Exception | None = None
@@ -132,6 +147,21 @@ class Receipt:
     def is_settled(self) -> bool:
         """Whether the command and everything it caused has retired."""
         return self._settled.is_reached
+
+    async def started(self) -> None:
+        """Wait until a detached command has retired as started; for any other command, until it has retired.
+
+        Raises:
+            CommandParked: it was set aside before it started.
+            BusClosed: the bus closed before.
+
+        """
+        started = self._started
+        await (started or self._handled).wait()
+        if self._failure is not None and (self._failure is self._abandoned or isinstance(self._failure, CommandParked)):
+            if started is not None and self._has_started:
+                return
+            raise self._failure.with_traceback(None)
 
     async def handled(self) -> CommandOutcome:
         """Wait until the command has retired; its outcome.
@@ -161,6 +191,16 @@ class Receipt:
         assert self._settlement is not None  # noqa: S101 - settled is reached with the one or the other
         return self._settlement()
 
+    def will_start(self) -> None:
+        """The command is a detached one."""
+        self._started = Milestone()
+
+    def start(self) -> None:
+        """It retired as started."""
+        self._has_started = True
+        if self._started is not None:
+            self._started.reach()
+
     def succeed(self, events: Callable[[], tuple[Event, ...]]) -> None:
         """The command retired; `events` decodes what it emitted, when somebody asks."""
         self._events = events
@@ -170,6 +210,8 @@ class Receipt:
         """The command retired without having happened."""
         self._failure = failure
         self._handled.reach()
+        if self._started is not None:
+            self._started.reach()
 
     def settle(self, settlement: Callable[[], Settlement]) -> None:
         """Everything it caused has retired; `settlement` counts it, when somebody asks."""

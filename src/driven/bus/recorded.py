@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from driven.bus.receipts import Receipt, Settlement
 from driven.errors import CommandFailed, CommandIdReused, CommandParked
-from driven.service.event_store import READ_CHUNK, LogRecord, Status
+from driven.service.event_store import READ_CHUNK, LoggedOutcome, LogRecord, MessageKind, Status
 
 if TYPE_CHECKING:
     from driven.domain.messages import Event
@@ -42,18 +42,33 @@ def recorded_receipt(record: LogRecord, store: EventStore, catalog: Catalog) -> 
     envelope, outcome = record.message.envelope, record.outcome
     assert outcome is not None  # noqa: S101 - an unsettled command has its receipt in the bus
     receipt = Receipt(envelope.position, envelope.id)
+    if outcome.status is Status.STARTED:
+        outcome = _late_outcome(envelope.position, store)
     if outcome.status is Status.SUCCEEDED or (outcome.status is Status.FAILED and outcome.caused[1]):
         receipt.succeed(lambda: _events(outcome.caused, store, catalog))
     else:
         failure = outcome.failures[0]
         name = record.message.name
         receipt.fail(
-            CommandParked(name, envelope.position, failure.message)
+            CommandParked(name, outcome.position, failure.message)
             if outcome.status is Status.PARKED
-            else CommandFailed(name, envelope.position, failure.error_type, failure.message, failure.traceback)
+            else CommandFailed(name, outcome.position, failure.error_type, failure.message, failure.traceback)
         )
     receipt.settle(lambda: _settlement(envelope.position, store))
     return receipt
+
+
+def _late_outcome(started: int, store: EventStore) -> LoggedOutcome:
+    """The outcome of a command that retired as started: a command is else caused by events only (O9)."""
+    position = started
+    while records := store.read(position, READ_CHUNK):
+        for record in records:
+            message = record.message
+            if message.kind is MessageKind.COMMAND and message.envelope.causation == started and record.outcome:
+                return record.outcome
+        position = records[-1].message.envelope.position
+    text = f"the log has no outcome of position {started}, which has started"
+    raise LookupError(text)
 
 
 def _events(caused: tuple[int, int], store: EventStore, catalog: Catalog) -> tuple[Event, ...]:

@@ -50,6 +50,10 @@ class ReorderBuffer:
         """Hand out the outcome of `position`, which is at the head; None when it has not come yet."""
         return self._arrived.pop(position, None)
 
+    def holds(self, position: int) -> bool:
+        """Whether the outcome of `position` has come."""
+        return position in self._arrived
+
     def forget(self, position: int) -> None:
         """The command at `position` retires without its outcome; what still comes of it is dropped."""
         self._expected.pop(position, None)

@@ -68,6 +68,14 @@ class Retirement:
         caused = self._emit(entry, outcome.events)
         self._retire(entry, LoggedOutcome(entry.position, Status.SUCCEEDED, entry.attempt, outcome.changes, caused))
 
+    def start(self, entry: Entry) -> None:
+        """A detached command frees everything behind it; it runs on, and its outcome enters at the tail (O9)."""
+        entry.is_started = True
+        entry.was_head_when_sent = False  # from here on others retire
+        if entry.cause is None:
+            self._announce(entry.root.receipt.start)
+        self._retire(entry, LoggedOutcome(entry.position, Status.STARTED, entry.attempt))
+
     def fail(self, entry: Entry, failure: Failure, route: Route) -> None:
         """A command failed for good; nothing that it did exists, and an event follows if its handler says so (F1)."""
         event, failure = event_of_failure(entry.handler, entry.body, failure, self._registry.catalog)
@@ -130,7 +138,11 @@ class Retirement:
         """The only moment at which anything of a message becomes visible (O2)."""
         self._sequencer.retire(entry)
         if entry.is_on_lane:
-            self._traffic.reorder_buffer.forget(entry.position)
+            if not entry.is_started:
+                self._traffic.reorder_buffer.forget(entry.position)
+        elif entry.started is not None:
+            self._traffic.reorder_buffer.forget(entry.started.position)
+            self._sequencer.forget_started(entry.started)
         self._journal.page.retired.append(outcome)
         for position in self._hazards.retire(entry.position, entry.footprint):
             freed = self._sequencer.find(position)

@@ -30,6 +30,7 @@ class Route(msgspec.Struct, frozen=True):
     placement: Placement
     group: str
     sticky: bool
+    detached: bool
     timeout_s: float | None
     max_attempts: int
     retries: int
@@ -60,6 +61,12 @@ def routes(registry: Registry, settings: Settings, groups: Collection[str]) -> d
             faults.append(
                 f"[commands.{name}] sticky = true is for {registry.name_of(type_id)}, which has no key to stick to; "
                 f"say key= in its decorator, or drop sticky"
+            )
+        if route.detached and route.placement is not Placement.WORKER:
+            faults.append(
+                f"[commands.{name}] makes {registry.name_of(type_id)} detached with placement = "
+                f'"{route.placement.value}", but only a worker can go on with it; say placement = "worker", or '
+                f"detached = false"
             )
         if route.placement is Placement.INLINE and section is not None and section.timeout_s is not None:
             faults.append(
@@ -106,6 +113,7 @@ def _route(handler: Handler, settings: Settings, name: str, section: CommandSett
         placement=options.placement,
         group=options.group,
         sticky=options.sticky,
+        detached=options.detached,
         timeout_s=options.timeout_s,
         max_attempts=options.max_attempts or settings.workers.max_attempts,
         retries=settings.bus.retries if options.retries is None else options.retries,

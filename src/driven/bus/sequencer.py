@@ -51,12 +51,16 @@ class Entry:
         "footprint",
         "generation",
         "handler",
+        "is_detached",
         "is_on_lane",
         "is_retired",
+        "is_started",
+        "late",
         "load_ns",
         "park_reason",
         "position",
         "root",
+        "started",
         "type_id",
         "was_head_when_sent",
     )
@@ -84,6 +88,14 @@ class Entry:
         """Whether it is sent again only when it is at the head."""
         self.was_head_when_sent = False
         self.is_retired = False
+        self.is_detached = False
+        """Whether it retires as started (O9)."""
+        self.is_started = False
+        """Whether it has, and its outcome has not retired yet."""
+        self.late: Entry | None = None
+        """Of a command that has started: the entry of its outcome, once it has one."""
+        self.started: Entry | None = None
+        """Of the entry of such an outcome: the command that started."""
         self.load_ns = 0.0
         """The scheduler's: what it is expected to take."""
 
@@ -96,7 +108,7 @@ class Entry:
 class Sequencer:
     """The queue of unretired messages, in position order."""
 
-    __slots__ = ("_by_position", "_last_position", "_retired", "queue")
+    __slots__ = ("_by_position", "_last_position", "_late", "_retired", "queue")
 
     def __init__(self, last_position: int) -> None:
         """`last_position` is the highest in the log, 0 for a new one."""
@@ -105,10 +117,11 @@ class Sequencer:
         self._by_position: dict[int, Entry] = {}
         self._last_position = last_position
         self._retired = 0
+        self._late = 0
 
     def __len__(self) -> int:
-        """The number of messages that have not retired."""
-        return len(self._by_position)
+        """The number of messages that have not retired, and of commands that have started and have no outcome."""
+        return len(self._by_position) - self._late
 
     @property
     def last_position(self) -> int:
@@ -159,16 +172,47 @@ class Sequencer:
         self._by_position[position] = entry
         return entry
 
+    def admit_late(self, started: Entry, recorded_at_ns: int) -> Entry:
+        """Give the next position to the outcome of a command that retired as started: the same command again."""
+        position = self._last_position = self._last_position + 1
+        told = started.envelope
+        envelope = Envelope(
+            position,
+            f"@{position}",
+            told.correlation,
+            told.position,
+            told.hop,
+            told.key,
+            recorded_at_ns,
+            told.trace,
+        )
+        entry = Entry(envelope, started.type_id, started.body, started.root, started.cause)
+        entry.handler, entry.footprint, entry.attempt = started.handler, started.footprint, started.attempt
+        entry.started, started.late = started, entry
+        started.root.descendants += 1
+        self._late += 1
+        self.queue.append(entry)
+        self._by_position[position] = entry
+        return entry
+
     def find(self, position: int) -> Entry | None:
-        """The unretired message at `position`, if there is one."""
+        """The message at `position` that has not retired, or has started and still has no outcome that has."""
         return self._by_position.get(position)
 
     def retire(self, entry: Entry) -> None:
         """Take a message out; it leaves the queue as soon as all before it have."""
         entry.is_retired = True
-        del self._by_position[entry.position]
-        entry.root.open -= 1
+        if not entry.is_started:
+            del self._by_position[entry.position]
+            entry.root.open -= 1
         self._retired += 1
         queue = self.queue
         while queue and queue[0].is_retired:
             queue.popleft()
+
+    def forget_started(self, started: Entry) -> None:
+        """Its outcome has retired, so nothing of it is left to do."""
+        started.is_started = False
+        started.late = None
+        self._late -= 1
+        del self._by_position[started.position]

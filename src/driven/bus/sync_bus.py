@@ -42,6 +42,10 @@ class SyncReceipt:
         """The command's id."""
         return self._receipt.id
 
+    def started(self, timeout_s: float | None = None) -> None:
+        """Wait until a detached command has started; raises as `Receipt.started`, and TimeoutError."""
+        self._bus.wait(self._receipt.started(), timeout_s)
+
     def handled(self, timeout_s: float | None = None) -> CommandOutcome:
         """Wait until the command has retired; raises as `Receipt.handled`, and TimeoutError."""
         return self._bus.wait(self._receipt.handled(), timeout_s)

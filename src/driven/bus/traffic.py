@@ -51,16 +51,18 @@ class WorkerTraffic:
         turn_now: Callable[[], None],
         break_off: Callable[[BaseException], None],
         timer_ns: Callable[[], int],
+        arrived: Callable[[int], None] | None,
     ) -> None:
         """`groups` are the worker groups that `lane` serves; `break_off` stops the bus because of an error.
 
-        `timer_ns` measures what handing a command over costs.
+        `timer_ns` measures what handing a command over costs. `arrived` takes the position of each command whose
+        outcome has come; None: nobody waits to be told.
         """
         self._registry: Final = registry
         self._routes: Final = routes
         self._sequencer: Final = sequencer
         self._order: Final = order
-        self._ready: Final = order.ready
+        self._arrived: Final = arrived
         self._state: Final = state
         self._hooks: Final = hooks
         self._lane: Final = lane
@@ -95,7 +97,8 @@ class WorkerTraffic:
         if self._lane is None:
             return
         if len(self._sequencer):
-            self._dispatch(self._lane.send, self._order.head)
+            head = self._order.head
+            self._dispatch(self._lane.send, head.started or head if head is not None else None)
         self._lane.ring()
 
     def _dispatch(self, send: Callable[[int, Submission, float | None], bool], head: Entry | None) -> None:
@@ -104,7 +107,7 @@ class WorkerTraffic:
         began_ns = self.auto_placement.begin_turn(self._sequencer.head)
         for entry, worker_id in scheduler.assign():
             position = entry.position
-            if entry.is_retired:  # while it waited, as it was parked
+            if entry.is_retired and not entry.is_started:  # while it waited, as it was parked
                 scheduler.forget(entry, worker_id)
                 continue
             entry.generation += 1
@@ -146,9 +149,9 @@ class WorkerTraffic:
         self.scheduler.complete(worker_id, completion.position, completion.elapsed_ns)
         if completion.position == self.auto_placement.probed:
             self.auto_placement.came_back(completion.elapsed_ns)
-        position = completion.position
-        if self.reorder_buffer.accept(position, completion.generation, completion.outcome) and self._ready is not None:
-            self._ready(position)
+        position, arrived = completion.position, self._arrived
+        if self.reorder_buffer.accept(position, completion.generation, completion.outcome) and arrived is not None:
+            arrived(position)
 
     def read_requested(self, worker_id: int, request: ReadRequest) -> None:
         """Answer with the state as of the last retirement; whether it was current is judged at the head (O5)."""
@@ -163,10 +166,10 @@ class WorkerTraffic:
     def worker_gone(self, worker_id: int, blamed: tuple[int, int] | None, cause: Failure) -> None:
         """Blame exactly the command that was running (W3); what merely waited goes elsewhere."""
         for entry in self.scheduler.remove_worker(worker_id):
-            if entry.is_retired:
+            if entry.is_retired and not entry.is_started:
                 continue
             if blamed == (entry.position, entry.generation):
-                if entry.footprint is not None and not entry.was_head_when_sent:
+                if entry.footprint is not None and not entry.was_head_when_sent and not entry.is_detached:
                     # It may have died of state that it would not see in order: only at the head is that its own fault.
                     self.reorder_buffer.forget(entry.position)
                     entry.awaits_head = True
@@ -175,8 +178,8 @@ class WorkerTraffic:
                 entry.deaths += 1
                 if entry.deaths >= self._routes[entry.type_id].max_attempts:
                     self.reorder_buffer.accept(entry.position, entry.generation, Failed(cause))
-                    if self._ready is not None:
-                        self._ready(entry.position)
+                    if self._arrived is not None:
+                        self._arrived(entry.position)
                     continue
             self.scheduler.enqueue(entry)
         if self._hooks.worker_gone is not None:

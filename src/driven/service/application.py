@@ -66,6 +66,7 @@ class Application:
         on_failure: type[Event] | None = None,
         group: str = "default",
         sticky: bool = False,
+        detached: bool = False,
     ) -> Callable[[T], T]:
         """Register the one handler of `command`: a function, or a class with ``__call__``.
 
@@ -83,6 +84,8 @@ class Application:
                 its fields are copied from the command, ``error_type`` and ``reason`` come from the failure (F1).
             group: the worker group that runs it.
             sticky: send the same key to the same worker.
+            detached: a long command: at the head it retires as started, which frees everything behind it, and its
+                outcome enters at the tail, with a position of its own, when it is there (O9).
 
         """
         options = HandlerOptions(
@@ -97,6 +100,7 @@ class Application:
             on_failure=on_failure,
             group=group,
             sticky=sticky,
+            detached=detached,
         )
         return self._noting(self.handlers, command, options)
 

@@ -109,6 +109,11 @@ def _placement_faults(options: HandlerOptions) -> Iterator[str]:
             f"timeout_s={options.timeout_s} cannot be kept with placement={options.placement}, as only a worker can be "
             f"killed; say placement=Placement.WORKER, or drop timeout_s="
         )
+    if options.detached and options.placement is not Placement.WORKER:
+        yield (
+            f"is detached with placement={options.placement}, but only a worker can go on with a command that has "
+            f"retired as started; say placement=Placement.WORKER, or drop detached="
+        )
     if options.on_exhausted is not None and not isinstance(options.on_exhausted, OnExhausted):
         yield f"on_exhausted={options.on_exhausted!r} is no OnExhausted; write OnExhausted.PARK, .SKIP or .HALT"
     if not isinstance(options.group, str) or not options.group:

@@ -45,6 +45,9 @@ class Status(enum.Enum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     PARKED = "parked"
+    STARTED = "started"
+    """A detached command: its outcome is that of a later command which names this position as its cause (O9). Where
+    there is none, it has to be run again."""
 
 
 class LoggedMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):

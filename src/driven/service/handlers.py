@@ -40,6 +40,7 @@ class HandlerOptions(msgspec.Struct, frozen=True):
     on_failure: type[Event] | None = None
     group: str = "default"
     sticky: bool = False
+    detached: bool = False
 
 
 class Handler(msgspec.Struct, frozen=True):

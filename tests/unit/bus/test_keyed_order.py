@@ -118,7 +118,7 @@ def caused_by(record: LogRecord) -> range:
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(commands=COMMANDS, faults=FAULTS, seed=SEEDS)
 def test_each_key_has_the_log_of_the_serial_run(
     workers: int, commands: list[Command], faults: Faults, seed: int
@@ -136,7 +136,7 @@ def test_each_key_has_the_log_of_the_serial_run(
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 4])
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(roots=ROOTS, placements=PLACEMENTS, faults=FAULTS, seed=SEEDS)
 def test_the_log_replayed_alone_in_its_own_order_gives_the_same(
     workers: int, roots: list[Plan], placements: dict[str, CommandSettings], faults: Faults, seed: int
@@ -165,7 +165,7 @@ def conflict(one: Footprint, other: Footprint) -> bool:
     return one is not None and other is not None and (one is UNKEYED or other is UNKEYED or one == other)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(roots=ROOTS, faults=FAULTS, seed=SEEDS)
 def test_every_message_retires_once_and_conflicting_ones_in_position_order(
     roots: list[Plan], faults: Faults, seed: int

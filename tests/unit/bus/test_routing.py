@@ -68,6 +68,7 @@ def test_a_decorator_decides_where_the_configuration_is_silent() -> None:
         placement=Placement.WORKER,
         group="pricing",
         sticky=False,
+        detached=False,
         timeout_s=3,
         max_attempts=3,
         retries=0,
