@@ -43,10 +43,9 @@ async def run_all(lane: WatchedLane, commands: int, do: Do, look: Callable[[], N
 @pytest.mark.parametrize(
     ("limit", "workers"),
     [
-        (1, 1),
         (2, 2),
         (3, 1),
-        *(pytest.param(*others, marks=pytest.mark.stress) for others in ((1, 2), (2, 1), (3, 2))),
+        *(pytest.param(*others, marks=pytest.mark.stress) for others in ((1, 1), (1, 2), (2, 1), (3, 2))),
     ],
 )
 async def test_queued_commands_all_run_while_workers_are_recycled(workers: int, limit: int) -> None:
