@@ -10,7 +10,7 @@ rings of a bus never carry one: neither the bus nor a worker that serves an appl
     SUBMISSION   number 0: initializer and its           HELLO        the initializer has returned: ready
                  arguments, the first of all             UNFIT        it raised
     SUBMISSION   number, function and arguments          COMPLETION   number, what became of it, value or exception
-                                                         RETURNED     the numbers that it was asked to give back
+    a signal     give back what you have not begun       RETURNED     number of one that was given back
 
 Plain pickle writes; where that cannot, and where it wrote a reference into ``__main__``, which no worker imports,
 cloudpickle does, if it is installed. Both are read in the same way.
@@ -21,6 +21,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pickle
+import signal
 import struct
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 RETURNED: Final = 48
 """The kind of record that no application's worker sends."""
+
+RECALL: Final = getattr(signal, "SIGRTMAX", 0) - 1
+"""The signal that asks a worker for the calls that it has not begun; below 0: there is none here (macOS)."""
 
 SETUP: Final = 0
 """The number of what a worker does before its first call."""

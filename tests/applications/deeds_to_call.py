@@ -52,6 +52,12 @@ def wait_for(path: str) -> int:
     return os.getpid()
 
 
+def wait_for_words(path: str, number: int) -> None:
+    """Wait until somebody else has put so many words into a file."""
+    while len(Path(path).read_text("utf-8").split()) < number:
+        time.sleep(0.002)
+
+
 def note(path: str, word: str) -> None:
     """Add a word to a file, in one write."""
     with Path(path).open("a", encoding="utf-8") as file:

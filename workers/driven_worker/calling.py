@@ -15,6 +15,7 @@ the worker's own program happens to call by that name.
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 import traceback
@@ -22,7 +23,7 @@ from multiprocessing import process
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from driven.calls import CALL_HEAD, RESULT_HEAD, SETUP, Ending, pickled, unpickled
+from driven.calls import CALL_HEAD, RECALL, RESULT_HEAD, RETURNED, SETUP, Ending, pickled, unpickled
 from driven.errors import SegmentUnavailable
 from driven.service.failures import failure_of
 from driven.wire import Hello, RecordKind, encode
@@ -39,13 +40,33 @@ _COMPLETION: Final = int(RecordKind.COMPLETION)
 def call_work() -> CallWork:
     """Make this process a worker that runs calls."""
     sys.modules["__main__"] = ModuleType("__main__")
-    return CallWork()
+    work = CallWork()
+    if RECALL > 0:
+        signal.signal(RECALL, work.give_back)
+        signal.siginterrupt(RECALL, False)
+    return work
 
 
 class CallWork:
     """Runs calls; as long-lived as the worker."""
 
-    __slots__ = ()
+    __slots__ = ("_blocked",)
+
+    def __init__(self) -> None:
+        self._blocked: Loop | None = None
+        """The loop, while a call of the user's runs, and it does nothing."""
+
+    def give_back(self, *_: object) -> None:
+        """Send back what has not begun, as what runs takes long: others may run it, and what runs may wait for it.
+
+        The handler of a signal. It does its work between two instructions of the call that runs; in any other moment
+        the loop is about to begin the next call, and nothing is asked of it.
+        """
+        loop, self._blocked = self._blocked, None
+        if loop is not None:
+            for body in loop.take_waiting():
+                loop.tell(RETURNED, bytes(body[: CALL_HEAD.size]))
+            self._blocked = loop
 
     def run(self, loop: Loop, body: Body) -> None:
         """Run one call, and tell its result."""
@@ -62,10 +83,23 @@ class CallWork:
                 ending, result = _told(Ending.UNREADABLE, error)
             else:
                 body = b""  # it may be large, and be needed by nobody now
-                ending, result = _ended(*call)
+                ending, result = self._ended(loop, *call)
                 del call
             _tell(loop, RESULT_HEAD.pack(number, time.perf_counter_ns() - began_ns, ending), result)
         loop.status.end()
+
+    def _ended(
+        self, loop: Loop, function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[Ending, bytes]:
+        """Call; return how it ended, and with what."""
+        try:
+            self._blocked = loop
+            value = function(*arguments, **named)
+            self._blocked = None
+            return Ending.RETURNED, pickled(value)
+        except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt and SystemExit are results, too (W6)
+            self._blocked = None
+            return _told(Ending.RAISED, error)
 
 
 def _set_up(body: Body) -> None:
@@ -74,14 +108,6 @@ def _set_up(body: Body) -> None:
     process.current_process().authkey = authkey
     if initializer is not None:
         initializer(*arguments)
-
-
-def _ended(function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Ending, bytes]:
-    """Call; return how it ended, and with what."""
-    try:
-        return Ending.RETURNED, pickled(function(*arguments, **named))
-    except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt and SystemExit are results, too (W6)
-        return _told(Ending.RAISED, error)
 
 
 def _told(ending: Ending, error: BaseException) -> tuple[Ending, bytes]:

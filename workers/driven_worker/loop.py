@@ -133,6 +133,13 @@ class Loop:
         answer, self._answer = self._answer, None
         return answer
 
+    def take_waiting(self) -> list[Body]:
+        """Take what has not begun, in the order in which it came; the work is to say what becomes of it."""
+        self._take_records()
+        taken = list(self._waiting)
+        self._waiting.clear()
+        return taken
+
     # Taking.
 
     def _take_records(self) -> None:

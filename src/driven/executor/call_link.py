@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from driven.calls import RESULT_HEAD, SETUP
+from driven.calls import CALL_HEAD, RESULT_HEAD, RETURNED, SETUP
 from driven.errors import RingBroken
 from driven.ring.layout import LARGEST_BODY_SHARE, RECORD_ALIGNMENT_BYTES, RECORD_HEADER_BYTES
 from driven.wire import RecordKind, Unfit, decode_unfit
@@ -38,6 +38,10 @@ _RECORD_BYTES: Final = RECORD_HEADER_BYTES + RECORD_ALIGNMENT_BYTES
 
 MOST_SUSPICIONS: Final = 2
 """Deaths for which nobody is to blame, after which the oldest call in the ring is."""
+
+
+STUCK_NS: Final = 1_000_000_000
+"""What a call is taken to cost that was thought short and is not done."""
 
 
 class Call:
@@ -80,6 +84,8 @@ class CallLink:
         "is_ready",
         "is_trusted",
         "queued_ns",
+        "returned",
+        "seen_running",
         "unfit",
         "worker",
     )
@@ -98,6 +104,10 @@ class CallLink:
         """Whether it takes calls."""
         self.is_trusted = True
         """Whether what it sends is listened to."""
+        self.returned: Final[list[Call]] = []
+        """What it gave back, oldest first, until the desk takes it."""
+        self.seen_running = 0
+        """What it ran at the last look."""
         self.unfit: Unfit | None = None
         """Why it says that it cannot work."""
         self._bytes_in_flight = 0
@@ -155,6 +165,9 @@ class CallLink:
             self.is_open = False
         elif kind == _GOODBYE:
             self.is_open = False
+        elif kind == RETURNED:
+            (number,) = CALL_HEAD.unpack(body)
+            self.returned.append(self._taken(number))
         else:
             reason = f"its worker sent a record of kind {kind}, which means nothing to an executor"
             raise RingBroken(reason)
@@ -170,6 +183,19 @@ class CallLink:
 
     def _size(self, call: Call) -> int:
         return min(len(call.body) + _RECORD_BYTES, self.channel.largest_body_bytes)
+
+    # Being stuck.
+
+    def is_stuck(self) -> bool:
+        """Whether it runs what it ran at the last look, and others wait behind that; now nothing more does."""
+        running = self.channel.status.running()
+        before, self.seen_running = self.seen_running, running.position if running else 0
+        call = self.in_flight.get(self.seen_running)
+        if call is None or self.seen_running != before or len(self.in_flight) == 1:
+            return False
+        self.queued_ns += STUCK_NS
+        call.cost_ns += STUCK_NS
+        return True
 
     # Blame.
 

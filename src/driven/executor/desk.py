@@ -14,7 +14,8 @@ whoever asked, and becomes results outside.
 
 Who gets a call: a worker that has nothing to do. Else, when calls of that name are known to be short, the worker
 with the least to do, as long as all that it has should be done within `BUDGET_NS`: it never starves, and nothing
-waits behind a long call. Else it waits here, where it can still be cancelled.
+waits behind a call that is known to be long. Else it waits here, where it can still be cancelled. When a call turns out
+long that was thought short, what lies behind it is taken back.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from driven.calls import RECALL
 from driven.errors import RingBroken, SegmentUnavailable
 from driven.executor.estimates import Estimates
 
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
 BUDGET_NS: Final = 1_000_000
 """How much estimated work may lie in a worker's ring."""
 
-MOST_IN_FLIGHT: Final = 64
-"""How many calls may."""
+MOST_IN_FLIGHT: Final = 64 if RECALL > 0 else 1
+"""How many calls may. Where they could not be taken back from behind one that turns out long, none lies there."""
 
 RING_EVERY: Final = 16
 """Calls given in one go after which the worker is woken again."""
@@ -165,6 +167,9 @@ class Desk:
             link.drain(results)
         except RingBroken as error:
             self._distrust(link, error)
+        if link.returned:
+            self.waiting.extendleft(reversed(link.returned))
+            link.returned.clear()
         for result in results[before:]:
             self._estimates.learn(result.call.name, result.elapsed_ns)
         self.completed += len(results) - before

@@ -20,9 +20,11 @@ from __future__ import annotations
 import logging
 import select
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from driven.calls import RECALL
 from driven.executor import exits
 from driven.executor.call_link import CallLink
 from driven.executor.errors import ExecutorBroken, ExecutorClosed, WorkerDied
@@ -54,6 +56,9 @@ FAILED_STARTS: Final = 3
 STOP_TIMEOUT_S: Final = 5.0
 """What a worker may take to end by itself when all is done."""
 
+LOOK_EVERY_S: Final = 0.05
+"""How often workers are looked at that may be stuck."""
+
 TICKS_BEFORE_DOZING: Final = 20
 """So many looks at nothing, and it ticks no more."""
 
@@ -83,6 +88,7 @@ class Manager:
         self._by_doorbell: Final[dict[int, CallLink]] = {}
         self._backoff: Final = Backoff()
         self._quiet_ticks = 0
+        self._look_at_s = 0.0
         self._failed_starts = 0
         self._is_stopping = False
         self._is_over = False
@@ -191,6 +197,7 @@ class Manager:
         self.is_dozing = False
         if not ready:
             self._restate()
+        self._recall_from_stuck()
         for descriptor in ready:
             rung = self._by_doorbell.get(descriptor)
             if rung is None:
@@ -212,6 +219,18 @@ class Manager:
             for link in self._by_doorbell.values():
                 if link.is_trusted:
                     link.channel.restate()
+
+    def _recall_from_stuck(self) -> None:
+        """Take back what lies behind a call that was thought short: others may run it, and that one may wait for it."""
+        now_s = time.monotonic()
+        if RECALL <= 0 or now_s < self._look_at_s:
+            return
+        self._look_at_s = now_s + LOOK_EVERY_S
+        with self._desk.lock:
+            stuck = [link for link in self._by_doorbell.values() if link.is_stuck()]
+        for link in stuck:
+            self._pool.nudge(link.worker, RECALL)
+        self._hire_for_what_waits()
 
     # The end.
 

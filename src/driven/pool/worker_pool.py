@@ -24,7 +24,9 @@ machine or container nobody has run for longer than somebody watched (P7).
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import selectors
 import threading
 import time
@@ -120,6 +122,10 @@ class WorkerPool:
     def condemn(self, worker: Worker, verdict: Verdict) -> None:
         """Kill a worker at once."""
         self._order(lambda: self._condemn(worker, verdict, grace_s=0.0))
+
+    def nudge(self, worker: Worker, number: int) -> None:
+        """Send a signal to the process of a worker, if it is not buried."""
+        self._order(lambda: self._nudge(worker, number))
 
     def see_off(self, worker: Worker, timeout_s: float) -> None:
         """Give a worker that says GOODBYE so long to end by itself."""
@@ -241,6 +247,11 @@ class WorkerPool:
             worker.terminate()
         else:
             worker.kill()
+
+    def _nudge(self, worker: Worker, number: int) -> None:
+        if worker.worker_id in self._watches:  # until it is buried its process id is its own
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, number)
 
     def _see_off(self, worker: Worker, timeout_s: float) -> None:
         watch = self._watches.get(worker.worker_id)
