@@ -61,7 +61,8 @@ class Admission:
             recorded_at_ns=index(self._clock_ns()),  # a float would be refused by whoever decodes it
             trace=trace,
         )
-        self._note(entry, MessageKind.COMMAND)
+        entry.park_reason = over_budget(entry, self._settings, self._registry.name_of)
+        self._write(entry, MessageKind.COMMAND)
         handler = entry.handler = self._registry.handlers[draft.type_id]
         if handler.is_stateful:
             entry.footprint = draft.key or UNKEYED
@@ -87,7 +88,8 @@ class Admission:
             recorded_at_ns=index(self._clock_ns()),
             trace="",
         )
-        self._note(entry, MessageKind.EVENT)
+        entry.park_reason = over_budget(entry, self._settings, self._registry.name_of)
+        self._write(entry, MessageKind.EVENT)
         if self._ready is not None:
             self._ready(entry.position)
         return entry
@@ -107,10 +109,6 @@ class Admission:
         if self._hazards.admit(entry.position, entry.footprint):
             self.let_go(entry)
         return entry
-
-    def _note(self, entry: Entry, kind: MessageKind) -> None:
-        entry.park_reason = over_budget(entry, self._settings, self._registry.name_of)
-        self._write(entry, kind)
 
     def _write(self, entry: Entry, kind: MessageKind) -> None:
         known = self._registry.catalog.entries[entry.type_id]

@@ -108,7 +108,7 @@ class Entry:
 class Sequencer:
     """The queue of unretired messages, in position order."""
 
-    __slots__ = ("_by_position", "_last_position", "_late", "_retired", "queue")
+    __slots__ = ("_by_position", "_is_holed", "_last_position", "_late", "_retired", "queue")
 
     def __init__(self, last_position: int) -> None:
         """`last_position` is the highest in the log, 0 for a new one."""
@@ -118,6 +118,8 @@ class Sequencer:
         self._last_position = last_position
         self._retired = 0
         self._late = 0
+        self._is_holed = False
+        """Whether anything ever retired that was not the oldest: never in strict order."""
 
     def __len__(self) -> int:
         """The number of messages that have not retired, and of commands that have started and have no outcome."""
@@ -207,8 +209,12 @@ class Sequencer:
             entry.root.open -= 1
         self._retired += 1
         queue = self.queue
-        while queue and queue[0].is_retired:
+        if queue[0] is entry:
             queue.popleft()
+            while self._is_holed and queue and queue[0].is_retired:
+                queue.popleft()
+        else:
+            self._is_holed = True
 
     def forget_started(self, started: Entry) -> None:
         """Its outcome has retired, so nothing of it is left to do."""
