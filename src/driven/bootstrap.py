@@ -35,6 +35,7 @@ from driven.errors import BusClosed, RegistrationError, SettingsError
 from driven.placement import Placement
 from driven.pool.affinity import pins_here
 from driven.pool.cpus import MAX_CPUS, available_cpus
+from driven.pool.kinds import beyond_threads, decided_kind
 from driven.pool.scaling import bounds_of
 from driven.program import ending_of_program, new_event_loop
 from driven.service.execution import Execution
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from driven.bus.committer import Committer
     from driven.bus.middleware import Middleware
     from driven.bus.routing import Route
+    from driven.pool.kinds import Kind
+    from driven.pool.worker import MakeWorker
     from driven.pool.worker_lane import WorkerLane
     from driven.service.application import Application
     from driven.service.event_store import EventStore
@@ -151,8 +154,11 @@ class _Assembly:
         self.hooks: Final = hooks
         self.clock_ns: Final = clock_ns
         self.inline_because = ""
+        self.kind: Kind = "processes"
         if self.groups and uses_workers(self.routes):
             _check_importable(self.registry, self.reference)
+            beyond = beyond_threads(self._routes_by_name(), settings.workers)
+            self.kind = decided_kind(settings.workers.kind, beyond)
             self._check_memory()
         self.workers = settings.workers
         self.bus_cpus: tuple[int, ...] = ()
@@ -269,8 +275,7 @@ class _Assembly:
         """Do without workers where no memory can be had that they would share (W8)."""
         from driven.pool.fallback import reason_to_run_inline  # noqa: PLC0415 - what runs inline starts without it
 
-        by_name = {self.registry.name_of(type_id): route for type_id, route in self.routes.items()}
-        self.inline_because = reason_to_run_inline(self.settings.workers.ring_bytes, by_name)
+        self.inline_because = reason_to_run_inline(self.settings.workers.ring_bytes, self._routes_by_name())
         if self.inline_because:
             self.groups = {}
 
@@ -285,7 +290,21 @@ class _Assembly:
         from driven.pool.worker_lane import WorkerLane  # noqa: PLC0415 - what runs inline starts without it
 
         recipe = recipe_of(self.registry, self.reference)
-        return WorkerLane(self.workers, self.groups, recipe, self.store.log_id)
+        return WorkerLane(self.workers, self.groups, recipe, self.store.log_id, self._make_worker())
+
+    def _routes_by_name(self) -> dict[str, Route]:
+        return {self.registry.name_of(type_id): route for type_id, route in self.routes.items()}
+
+    def _make_worker(self) -> MakeWorker:
+        """How a worker of the kind that was decided on is made; what only one kind needs is imported for it alone."""
+        if self.kind == "processes":
+            from driven.pool.process_worker import ProcessWorker  # noqa: PLC0415 - see above
+
+            return ProcessWorker
+        from driven.pool.thread_worker import ThreadWorker  # noqa: PLC0415 - see above
+        from driven_worker.thread import WorkerThread  # noqa: PLC0415 - see above
+
+        return partial(ThreadWorker, program=WorkerThread)
 
 
 def _check_importable(registry: Registry, reference: str | None) -> None:

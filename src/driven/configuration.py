@@ -123,10 +123,6 @@ _VARIABLES: Final[dict[str, _Place]] = {
 }
 """Each variable that may be set, and the place that it sets."""
 
-_NOT_IN_THIS_VERSION: Final[dict[tuple[_Place, str], str]] = {
-    (("workers", "kind"), "threads"): "this version runs workers as processes only",
-}
-
 _SHOWN_CHARACTERS: Final = 80
 """What a message about a wrong text shows of it at most."""
 
@@ -210,10 +206,7 @@ class _Reader:
         try:
             return self._convert(raw, kind, strict=place not in self._variables)
         except msgspec.ValidationError:
-            why = _NOT_IN_THIS_VERSION.get((place, raw)) if isinstance(raw, str) else None
-            self.faults[place] = (
-                f"= {_shown(raw)} is not valid" + (f": {why}" if why else "") + f"; give {_allowed(kind)}"
-            )
+            self.faults[place] = f"= {_shown(raw)} is not valid; give {_allowed(kind)}"
             return msgspec.UNSET
 
 

@@ -56,7 +56,7 @@ Ordering: TypeAlias = Annotated[Literal["strict", "keyed"], _words('"strict" or 
 StoreUrl: TypeAlias = Annotated[str, _words('"memory://"')]
 UpToMostWorkers: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1024)]
 WorkerCount: TypeAlias = Annotated[UpToMostWorkers | Literal["auto"], _words('"auto" or a whole number from 0 to 1024')]
-WorkerKind: TypeAlias = Annotated[Literal["auto", "processes"], _words('"auto" or "processes"')]
+WorkerKind: TypeAlias = Annotated[Literal["auto", "processes", "threads"], _words('"auto", "processes" or "threads"')]
 MostWorkers: TypeAlias = Annotated[
     Annotated[int, msgspec.Meta(ge=1, le=1024)] | Literal["auto"], _words('"auto" or a whole number from 1 to 1024')
 ]
@@ -127,7 +127,7 @@ class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`[workers]`: the processes that compute."""
+    """`[workers]`: the processes or threads that compute."""
 
     count: WorkerCount = "auto"
     """How many workers the group ``default`` has. ``"auto"``: as many as there are CPUs available, and from then on as
@@ -145,8 +145,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """With ``count = "auto"``: how long a worker may do nothing before it is let go, in seconds."""
 
     kind: WorkerKind = "auto"
-    """What a worker is. ``"processes"``: a process of its own, which can be killed. ``"auto"``: the same, in this
-    version."""
+    """What a worker is (W9). ``"processes"``: a process of its own, which can be killed. ``"threads"``: a thread of
+    this process, for free-threaded CPython and for handlers that release the GIL. ``"auto"``: threads where the GIL is
+    off when the bus opens and nothing is asked that only processes can do, else processes."""
 
     ring_bytes: RingSize = 1 << 20
     """Size of each of the two rings of a worker, in bytes: a power of two from 4096 to 1073741824 (1 GiB). A message

@@ -1,25 +1,33 @@
-"""A lane of real worker processes whose listener writes down all it is told: what the tests of workers look through.
+"""A lane of real workers whose listener writes down all it is told: what the tests of workers look through.
 
-It lives for one test, and when it ends it has a look at what is left: no process, and no descriptor more than before.
+It lives for one test, and when it ends it has a look at what is left: no process, no thread, and no descriptor more
+than before.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
+import pytest
 
 from driven import WorkerSettings
 from driven.domain.messages import Envelope
+from driven.pool.process_worker import ProcessWorker
+from driven.pool.thread_worker import ThreadWorker
 from driven.pool.worker_lane import WorkerLane
 from driven.service.registry import build_registry
 from driven.service.wiring import Recipe, recipe_of
 from driven.wire import AggregateState, Failure, Submission, Succeeded
+from driven_worker.thread import WorkerThread
 from worker_test_app import app
 
 if TYPE_CHECKING:
@@ -27,11 +35,20 @@ if TYPE_CHECKING:
 
     from driven import Command
     from driven.errors import InfrastructureError
+    from driven.pool.kinds import Kind
+    from driven.pool.worker import MakeWorker
     from driven.wire import Completion, ReadRequest
 
 REFERENCE = "worker_test_app:app"
 PATIENCE_S = 30.0
 """How long anything may take before a test says that it does not come."""
+
+MAKERS: dict[Kind, MakeWorker] = {
+    "processes": ProcessWorker,
+    "threads": partial(ThreadWorker, program=WorkerThread),
+}
+both_kinds = pytest.mark.parametrize("kind", MAKERS)
+"""For what holds whatever a worker is; `test_workers_threads` lists the rest, with reasons."""
 
 _REGISTRY = build_registry(app)
 RECIPE = recipe_of(_REGISTRY, REFERENCE)
@@ -219,22 +236,24 @@ async def watched_lane(
     *,
     recipe: Recipe = RECIPE,
     stop_timeout_s: float = 10.0,
+    kind: Kind = "processes",
 ) -> AsyncIterator[WatchedLane]:
     """Open a lane, and see that nothing is left when it is closed."""
     resource_tracker.ensure_running()
     held = _descriptors()
-    lane = WorkerLane(settings or WorkerSettings(), groups or {"default": 1}, recipe, "log")
+    lane = WorkerLane(settings or WorkerSettings(), groups or {"default": 1}, recipe, "log", MAKERS[kind])
     watched = WatchedLane(lane)
     pids: set[int] = set()
     try:
         await lane.start(watched)
         yield watched
-        pids = {one.pid for one in lane.vitals()}
+        pids = {one.pid for one in lane.vitals()} - {os.getpid()}
         await lane.stop(stop_timeout_s)
     finally:
         await lane.stop(0.0)
         assert lane.vitals() == ()
         assert [pid for pid in pids if psutil.pid_exists(pid)] == []
+        assert [thread.name for thread in threading.enumerate() if thread.name.startswith("driven-worker")] == []
         assert sorted(_descriptors() - held) == []
 
 

@@ -1,4 +1,4 @@
-"""O6 with real worker processes: the log of any number of workers, some of them killed, is that of the inline run.
+"""O6 with real workers: the log of any number of them, some of them killed, is that of the inline run.
 
 The applications are those of the simulated property test, drawn from seeds here, with commands that take time and
 commands that end their worker on first sight. `tests/stress` runs the same for longer.
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from driven import Command, MessageBus
+    from driven.pool.kinds import Kind
 
 SEEDS = range(24)
 WORKERS = (1, 2, 4)
@@ -47,9 +48,9 @@ async def run_all(
         return bus.log_digest()
 
 
-def digest_of(commands: list[Command], workers: int) -> str:
+def digest_of(commands: list[Command], workers: int, kind: Kind = "processes") -> str:
     """One run on a loop of its own."""
-    settings = Settings(workers=WorkerSettings(count=workers, max_attempts=100, ring_bytes=1 << 14))
+    settings = Settings(workers=WorkerSettings(count=workers, kind=kind, max_attempts=100, ring_bytes=1 << 14))
     with asyncio.Runner(loop_factory=new_event_loop if workers % 2 else asyncio.new_event_loop) as runner:
         return runner.run(run_all(commands, settings))
 
@@ -65,6 +66,15 @@ def test_the_log_of_worker_processes_is_that_of_the_inline_run(
     monkeypatch.setenv("ORDERING_DEATH_MARKS", str(tmp_path))
 
     assert digest_of(commands, WORKERS[seed % len(WORKERS)]) == expected
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_log_of_worker_threads_is_that_of_the_inline_run(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """O6, W9: with 1, 2 or 4 threads, stale reads and small rings; a thread's death would be everybody's."""
+    monkeypatch.delenv("ORDERING_DEATH_MARKS", raising=False)
+    commands = drawn_commands(seed)
+
+    assert digest_of(commands, WORKERS[seed % len(WORKERS)], "threads") == digest_of(commands, 0)
 
 
 def test_the_log_survives_workers_killed_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,13 +11,14 @@ import pytest
 from driven import GroupSettings, WorkerSettings
 from driven.program import new_event_loop
 from driven.wire import AggregateState, Failed, Succeeded, encode_body
-from watched_lane import PATIENCE_S, WatchedLane, watched_lane
+from watched_lane import PATIENCE_S, WatchedLane, both_kinds, watched_lane
 from worker_test_app import Do, DoWithState, Tally, app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from driven.pool.kinds import Kind
     from driven.wire import Failure
 
 TEN_MEGABYTES = 10_000_000
@@ -52,9 +53,10 @@ def test_a_lane_works_in_any_event_loop(make_loop: Callable[[], asyncio.Abstract
         runner.run(live())
 
 
-async def test_commands_are_answered_in_the_order_in_which_a_worker_got_them() -> None:
+@both_kinds
+async def test_commands_are_answered_in_the_order_in_which_a_worker_got_them(kind: Kind) -> None:
     """W3: one worker runs one command at a time, first come, first served."""
-    async with watched_lane() as lane:
+    async with watched_lane(kind=kind) as lane:
         positions = [lane.send(Do("echo", str(number))) for number in range(500)]
         await lane.completion(positions[-1])
 
@@ -63,15 +65,17 @@ async def test_commands_are_answered_in_the_order_in_which_a_worker_got_them() -
         await lane.until(lambda: lane.lane.vitals()[0].completed == 500)  # counted right after it is told
 
 
-async def test_a_handler_that_raises_fails_its_command_with_its_traceback() -> None:
+@both_kinds
+async def test_a_handler_that_raises_fails_its_command_with_its_traceback(kind: Kind) -> None:
     """W6: the failure names error, text and line."""
-    async with watched_lane() as lane:
+    async with watched_lane(kind=kind) as lane:
         failed = await failure(lane, Do("raise", "not in the list"))
 
         assert (failed.error_type, failed.message) == ("LookupError", "not in the list")
         assert "raise LookupError(command.argument)" in failed.traceback
 
 
+@both_kinds
 @pytest.mark.parametrize(
     ("deed", "error_type"),
     [
@@ -81,9 +85,9 @@ async def test_a_handler_that_raises_fails_its_command_with_its_traceback() -> N
         ("raise unprintable", "worker_test_app.Unprintable"),
     ],
 )
-async def test_whatever_a_handler_does_one_command_fails(deed: str, error_type: str) -> None:
+async def test_whatever_a_handler_does_one_command_fails(deed: str, error_type: str, kind: Kind) -> None:
     """W6, D9: exits, interrupts, unencodable outcomes and errors that cannot be told."""
-    async with watched_lane() as lane:
+    async with watched_lane(kind=kind) as lane:
         assert (await failure(lane, Do(deed))).error_type == error_type
 
 
@@ -96,9 +100,10 @@ async def test_a_process_that_a_handler_forked_does_not_answer_as_well() -> None
         assert (await lane.text(Do("tell process"))).split()[0] == pid
 
 
-async def test_an_undecodable_submission_fails_alone() -> None:
+@both_kinds
+async def test_an_undecodable_submission_fails_alone(kind: Kind) -> None:
     """D10, W6: its neighbours run, and the worker lives."""
-    async with watched_lane() as lane:
+    async with watched_lane(kind=kind) as lane:
         good = lane.submission(Do("echo"), 101)
         bad = type(good)(good.envelope, 1, "no number", good.type_id, good.body)  # type: ignore[arg-type]
         other = lane.submission(Do("echo"), 103)
@@ -114,9 +119,10 @@ async def test_an_undecodable_submission_fails_alone() -> None:
         assert lane.gone == {}
 
 
-async def test_a_command_of_a_type_that_no_catalog_has_fails_alone() -> None:
+@both_kinds
+async def test_a_command_of_a_type_that_no_catalog_has_fails_alone(kind: Kind) -> None:
     """W6, D10: the type number is only looked up in the worker."""
-    async with watched_lane() as lane:
+    async with watched_lane(kind=kind) as lane:
         good = lane.submission(Do("echo"), 101)
         assert lane.try_send(lane.worker, type(good)(good.envelope, 1, 1, 999, good.body))
 
@@ -124,9 +130,10 @@ async def test_a_command_of_a_type_that_no_catalog_has_fails_alone() -> None:
         assert await lane.text(Do("echo", "on it goes")) == "on it goes"
 
 
-async def test_bodies_larger_than_the_ring_travel_both_ways() -> None:
+@both_kinds
+async def test_bodies_larger_than_the_ring_travel_both_ways(kind: Kind) -> None:
     """W2: ten megabytes through rings of 64 kB, and small commands before and after."""
-    async with watched_lane(settings=WorkerSettings(ring_bytes=1 << 16)) as lane:
+    async with watched_lane(settings=WorkerSettings(ring_bytes=1 << 16), kind=kind) as lane:
         data = os.urandom(1_000) * (TEN_MEGABYTES // 1_000)
         position = lane.send(Do("echo", "large", data))
         completion = await lane.completion(position)
@@ -136,9 +143,10 @@ async def test_bodies_larger_than_the_ring_travel_both_ways() -> None:
         assert await lane.text(Do("echo", "small")) == "small"
 
 
-async def test_an_aggregate_that_did_not_travel_is_asked_for() -> None:
+@both_kinds
+async def test_an_aggregate_that_did_not_travel_is_asked_for(kind: Kind) -> None:
     """U2, O5: the bus answers, the outcome says what was read, and what comes meanwhile waits its turn."""
-    async with watched_lane() as lane:
+    async with watched_lane(kind=kind) as lane:
         lane.states["deeds.Tally", "t1"] = AggregateState("deeds.Tally", "t1", 7, encode_body(Tally(id="t1", count=41)))
         reading = lane.send(DoWithState("t1"))
         waiting = [lane.send(Do("echo")) for _ in range(3)]
@@ -152,18 +160,20 @@ async def test_an_aggregate_that_did_not_travel_is_asked_for() -> None:
         assert list(lane.completions) == [(position, 1) for position in (reading, *waiting)]
 
 
-async def test_an_answer_larger_than_the_ring_arrives() -> None:
+@both_kinds
+async def test_an_answer_larger_than_the_ring_arrives(kind: Kind) -> None:
     """U2, W2: an aggregate of ten megabytes, asked for by a worker."""
-    async with watched_lane(settings=WorkerSettings(ring_bytes=1 << 14)) as lane:
+    async with watched_lane(settings=WorkerSettings(ring_bytes=1 << 14), kind=kind) as lane:
         body = encode_body(Tally(id="t1", count=1, notes="n" * TEN_MEGABYTES))
         lane.states["deeds.Tally", "t1"] = AggregateState("deeds.Tally", "t1", 1, body)
 
         assert await lane.text(DoWithState("t1")) == "2"
 
 
-async def test_while_a_command_waits_for_an_answer_the_worker_says_so() -> None:
+@both_kinds
+async def test_while_a_command_waits_for_an_answer_the_worker_says_so(kind: Kind) -> None:
     """W3: it still runs the command, and is seen to wait."""
-    async with watched_lane() as lane:
+    async with watched_lane(kind=kind) as lane:
         lane.answers_reads = False
         position = lane.send(DoWithState("t1"))
         await lane.until(lambda: bool(lane.reads))
@@ -180,17 +190,19 @@ async def test_while_a_command_waits_for_an_answer_the_worker_says_so() -> None:
         assert outcome.failure.error_type == "driven.errors.AggregateNotFound"
 
 
-async def test_an_answer_that_is_none_fails_the_command_that_asked() -> None:
+@both_kinds
+async def test_an_answer_that_is_none_fails_the_command_that_asked(kind: Kind) -> None:
     """W6: a reply that does not decode is that command's misfortune."""
-    async with watched_lane() as lane:
+    async with watched_lane(kind=kind) as lane:
         lane.states["deeds.Tally", "t1"] = AggregateState("deeds.Tally", "t1", "no number", None)  # type: ignore[arg-type]
 
         assert (await failure(lane, DoWithState("t1"))).error_type == "driven.errors.MalformedMessage"
 
 
-async def test_a_full_ring_is_a_return_value_and_empties() -> None:
+@both_kinds
+async def test_a_full_ring_is_a_return_value_and_empties(kind: Kind) -> None:
     """F4, D13: rings of 4 kB, far more commands than fit, and all are answered in order."""
-    async with watched_lane(settings=WorkerSettings(ring_bytes=1 << 12)) as lane:
+    async with watched_lane(settings=WorkerSettings(ring_bytes=1 << 12), kind=kind) as lane:
         positions = range(1, 301)
         refusals = 0
         for position in positions:
@@ -250,11 +262,12 @@ async def test_a_worker_leads_its_own_process_group_and_leaves_interrupts_to_the
         assert interrupts == "SIG_IGN"
 
 
-async def test_groups_have_their_own_workers_and_cpus() -> None:
+@both_kinds
+async def test_groups_have_their_own_workers_and_cpus(kind: Kind) -> None:
     """docs/how-to/place-commands-on-workers.md: a group with `cpus` runs there and nowhere else."""
     cpu = min(os.sched_getaffinity(0))
     settings = WorkerSettings(groups={"pinned": GroupSettings(count=2, cpus=(cpu,))})
-    async with watched_lane({"default": 1, "pinned": 2}, settings) as lane:
+    async with watched_lane({"default": 1, "pinned": 2}, settings, kind=kind) as lane:
         told = {worker: await lane.text(Do("tell cpus"), worker) for worker in tuple(lane.ready)}
 
         assert sorted(lane.ready.values()) == ["default", "pinned", "pinned"]
@@ -262,17 +275,19 @@ async def test_groups_have_their_own_workers_and_cpus() -> None:
         assert {one.group for one in lane.lane.vitals()} == {"default", "pinned"}
 
 
-async def test_what_a_handler_prints_comes_out(capfd: pytest.CaptureFixture[str]) -> None:
+@both_kinds
+async def test_what_a_handler_prints_comes_out(capfd: pytest.CaptureFixture[str], kind: Kind) -> None:
     """W6: output is the user's, line by line, and harms nothing."""
-    async with watched_lane() as lane:
+    async with watched_lane(kind=kind) as lane:
         await lane.text(Do("print", "hello from a handler"))
 
         assert capfd.readouterr().out == "hello from a handler\n"
 
 
-async def test_vitals_tell_what_a_worker_does_without_asking_it(tmp_path: Path) -> None:
+@both_kinds
+async def test_vitals_tell_what_a_worker_does_without_asking_it(tmp_path: Path, kind: Kind) -> None:
     """W3: position and age of what runs, and nothing when nothing runs."""
-    async with watched_lane() as lane:
+    async with watched_lane(kind=kind) as lane:
         idle = lane.lane.vitals()[0]
         position = lane.send(Do("wait for file", str(tmp_path / "go")))
         await lane.until_there(tmp_path / "go.begun")

@@ -20,12 +20,13 @@ from driven import WorkerSettings
 from driven.pool.worker_lane import WorkerLane
 from driven.program import new_event_loop
 from driven.wire import Failed
-from watched_lane import PATIENCE_S, RECIPE, WatchedLane, watched_lane
+from watched_lane import PATIENCE_S, RECIPE, WatchedLane, both_kinds, watched_lane
 from worker_test_app import Do
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from driven.pool.kinds import Kind
     from driven.wire import Failure
 
 APPLICATIONS = Path(__file__).parents[1] / "applications"
@@ -124,9 +125,10 @@ def test_workers_outlive_the_thread_in_which_the_bus_was_started() -> None:
         loop.close()
 
 
-async def test_stopping_lets_the_running_command_finish_and_begins_no_other(tmp_path: Path) -> None:
+@both_kinds
+async def test_stopping_lets_the_running_command_finish_and_begins_no_other(tmp_path: Path, kind: Kind) -> None:
     """X4, D11: what waits stays with the bus, unblamed."""
-    async with watched_lane() as lane:
+    async with watched_lane(kind=kind) as lane:
         running = lane.send(Do("wait for file", str(tmp_path / "go")))
         waiting = [lane.send(Do("echo")) for _ in range(3)]
         await lane.until_there(tmp_path / "go.begun")
@@ -142,9 +144,10 @@ async def test_stopping_lets_the_running_command_finish_and_begins_no_other(tmp_
         assert not lane.try_send(worker, lane.submission(Do("echo"), 99))
 
 
-async def test_stopping_with_full_rings_does_not_wait_for_what_is_in_them(tmp_path: Path) -> None:
+@both_kinds
+async def test_stopping_with_full_rings_does_not_wait_for_what_is_in_them(tmp_path: Path, kind: Kind) -> None:
     """D11: the ring to the worker is as full as the lane makes it, and STOP is seen after the running command."""
-    async with watched_lane(settings=WorkerSettings(ring_bytes=1 << 12)) as lane:
+    async with watched_lane(settings=WorkerSettings(ring_bytes=1 << 12), kind=kind) as lane:
         lane.send(Do("wait for file", str(tmp_path / "go")))
         await lane.until_there(tmp_path / "go.begun")
         position = 100
@@ -159,9 +162,10 @@ async def test_stopping_with_full_rings_does_not_wait_for_what_is_in_them(tmp_pa
         assert len(lane.completions) == 1
 
 
-async def test_stopping_takes_the_outcomes_of_workers_that_cannot_get_rid_of_them() -> None:
+@both_kinds
+async def test_stopping_takes_the_outcomes_of_workers_that_cannot_get_rid_of_them(kind: Kind) -> None:
     """D11: both rings full, the bus has not listened for a while; the workers are not killed for it."""
-    async with watched_lane({"default": 2}, WorkerSettings(ring_bytes=1 << 12)) as lane:
+    async with watched_lane({"default": 2}, WorkerSettings(ring_bytes=1 << 12), kind=kind) as lane:
         position = 0
         for worker in lane.ready:
             while lane.try_send(worker, lane.submission(Do("echo", data=b"x" * 900), position := position + 1)):
@@ -186,18 +190,20 @@ async def test_a_command_that_does_not_end_is_killed_when_time_is_up(tmp_path: P
         assert until(lambda: is_gone(child))
 
 
-async def test_stopping_twice_and_at_once_is_the_same_as_once() -> None:
+@both_kinds
+async def test_stopping_twice_and_at_once_is_the_same_as_once(kind: Kind) -> None:
     """D4: idempotent, and whoever calls again waits along."""
-    async with watched_lane({"default": 2}) as lane:
+    async with watched_lane({"default": 2}, kind=kind) as lane:
         await asyncio.gather(*(lane.lane.stop(5.0) for _ in range(8)))
         await lane.lane.stop(5.0)
 
         assert (len(lane.left), lane.gone) == (2, {})
 
 
-async def test_a_stop_that_is_cancelled_goes_on() -> None:
+@both_kinds
+async def test_a_stop_that_is_cancelled_goes_on(kind: Kind) -> None:
     """D4: giving up waiting is no way to leave processes behind."""
-    async with watched_lane() as lane:
+    async with watched_lane(kind=kind) as lane:
         stopping = asyncio.create_task(lane.lane.stop(5.0))
         await asyncio.sleep(0)
         stopping.cancel()
@@ -207,9 +213,10 @@ async def test_a_stop_that_is_cancelled_goes_on() -> None:
         assert stopping.cancelled()
 
 
-async def test_a_lane_can_be_stopped_from_what_it_tells() -> None:
+@both_kinds
+async def test_a_lane_can_be_stopped_from_what_it_tells(kind: Kind) -> None:
     """D4: from inside the listener."""
-    async with watched_lane() as lane:
+    async with watched_lane(kind=kind) as lane:
         stops: list[asyncio.Task[None]] = []
         original = lane.completed
 
@@ -277,10 +284,11 @@ def test_a_loop_that_is_closed_without_stopping_takes_the_workers_along() -> Non
     assert until(lambda: not [thread for thread in threading.enumerate() if thread.name == "driven-pool"])
 
 
-async def test_short_lives_leave_nothing() -> None:
-    """S3, S4, S5: see what `watched_lane` checks; here again and again, with deaths."""
+@both_kinds
+async def test_short_lives_leave_nothing(kind: Kind) -> None:
+    """S3, S4, S5: see what `watched_lane` checks; here again and again, with deaths where there are any."""
     for number in range(10):
-        async with watched_lane() as lane:
-            position = lane.send(Do("kill oneself" if number % 2 else "echo"))
+        async with watched_lane(kind=kind) as lane:
+            position = lane.send(Do("kill oneself" if number % 2 and kind == "processes" else "echo"))
             await lane.until(lambda position=position: bool(lane.gone) or (position, 1) in lane.completions)  # type: ignore[misc]
         assert not any(isinstance(completion.outcome, Failed) for completion in lane.completions.values())

@@ -33,6 +33,7 @@ import pytest
 import driven
 import driven.errors
 from driven import BusSettings, CommandSettings, GroupSettings, StoreSettings, WorkerSettings, load_settings
+from driven.pool.kinds import GUARANTEES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -398,3 +399,13 @@ def test_nothing_on_a_page_waits_to_be_filled_in(page: Path) -> None:
     waiting = [found[0] for found in NOT_FILLED.finditer(page.read_text("utf-8"))]
 
     assert not waiting, f"{name_of(page)} still has: {waiting}"
+
+
+def test_the_table_of_kinds_is_the_one_that_the_doctor_prints() -> None:
+    """W9: what holds for processes and for threads stands in one place, and the reference shows it."""
+    text = (
+        (DOCS / "reference/guarantees.md").read_text("utf-8").partition("## Kinds of worker")[2].partition("\n## ")[0]
+    )
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")][2:]
+
+    assert rows == [list(guarantee) for guarantee in GUARANTEES]

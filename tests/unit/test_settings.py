@@ -272,12 +272,9 @@ FAULTS = {
         "[workers]\ncount = 'all'",
         '[workers] count = "all" is not valid; give "auto" or a whole number',
     ),
-    "threads": (
-        '[workers]\nkind = "threads"',
-        (
-            '[workers] kind = "threads" is not valid: this version runs workers as processes only; '
-            'give "auto" or "processes"'
-        ),
+    "kind in other words": (
+        '[workers]\nkind = "fibers"',
+        '[workers] kind = "fibers" is not valid; give "auto", "processes" or "threads"',
     ),
     "no power of two": (
         "[workers]\nring_bytes = 5000",
@@ -618,7 +615,7 @@ WORKERS = st.builds(
     min_count=st.integers(1, 9),
     max_count=st.just("auto") | st.integers(9, 1024),
     idle_timeout_s=SECONDS,
-    kind=st.sampled_from(["auto", "processes"]),
+    kind=st.sampled_from(["auto", "processes", "threads"]),
     ring_bytes=st.integers(12, 30).map(lambda exponent: 1 << exponent),
     max_attempts=COUNTS,
     start_timeout_s=SECONDS,

@@ -4,7 +4,9 @@
 
     __main__     the one argument, the process around everything else, the exit code
     |- lifeline    it dies with its bus, children included
-    |- startup     from an empty process to a worker that is ready: channel, CPUs, what it is to do
+    |- process     what only a worker process does at its startup
+    |- thread      the same for a worker thread, which a bus starts by itself
+    |- startup     from nothing to a worker that is ready: channel, CPUs, what it is to do
     |- cores       which CPUs it runs on
     |- memory      how much memory it may have
     |- loop        record by record: takes what comes, has one thing done at a time

@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     restore_signals()
     import_as_the_bus_does(early["import_path"], early["python_path"])
     write_lines_at_once((sys.stdout, sys.stderr))
-    from driven_worker.startup import work  # noqa: PLC0415 - to be found on the path that was set just now
+    from driven_worker.process import work  # noqa: PLC0415 - to be found on the path that was set just now
 
     return work(arguments[0])
 

@@ -19,7 +19,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
-from driven.errors import RingBroken
+from driven.errors import InfrastructureError, RingBroken
 from driven.ring.status import WorkerState
 from driven.wire import RecordKind
 
@@ -51,7 +51,18 @@ class Work(Protocol):
 class Loop:
     """Has `work` done with what comes through `channel`, until told to stop."""
 
-    __slots__ = ("_answer", "_broken", "_channel", "_is_copy", "_is_stopping", "_waiting", "_work", "cut_off", "status")
+    __slots__ = (
+        "_answer",
+        "_broken",
+        "_channel",
+        "_forks",
+        "_is_given_up",
+        "_is_stopping",
+        "_waiting",
+        "_work",
+        "cut_off",
+        "status",
+    )
 
     def __init__(self, channel: Channel, work: Work) -> None:
         self._channel = channel
@@ -64,8 +75,8 @@ class Loop:
         self._answer: tuple[int, Body] | None = None
         self._broken: Exception | None = None
         self._is_stopping = False
-        self._is_copy = False
-        os.register_at_fork(after_in_child=self._become_a_copy)
+        self._is_given_up = False
+        self._forks = _forks
 
     def run(self) -> None:
         """Work until the bus says STOP; what has not begun by then is left.
@@ -88,6 +99,15 @@ class Loop:
                 self.wait()
         self.status.state = WorkerState.STOPPING
 
+    def leave(self) -> None:
+        """Have `run` end when the running command is done, whether the bus still listens or not; from any thread.
+
+        For workers that cannot be killed. Each of the two stores is whole by itself, and is seen at the latest after
+        `IDLE_WAIT_S`, or when a handler comes back.
+        """
+        self._is_stopping = True
+        self._is_given_up = True
+
     # What the work calls.
 
     def tell(self, kind: int, body: bytes) -> None:
@@ -96,13 +116,15 @@ class Loop:
         Raises:
             SegmentUnavailable: the body is large, and there is no memory to carry it.
             RingBroken: nothing more can be told.
+            InfrastructureError: there is no room, and the bus has given this worker up.
 
         """
-        if self._is_copy:
-            self._leave_as_a_copy()
+        if self._forks != _forks:
+            _leave_as_a_copy()
         pause_s = SHORTEST_PAUSE_S
         try:
             while not self._channel.send(kind, body):
+                self._check_for_listener()
                 self.status.heartbeat_ns = time.monotonic_ns()
                 time.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
@@ -130,6 +152,7 @@ class Loop:
         if self._answer is None and self._broken is not None:
             self.cut_off = self._broken
             raise self._broken
+        self._check_for_listener()
         answer, self._answer = self._answer, None
         return answer
 
@@ -168,12 +191,27 @@ class Loop:
                 reason = f"the bus sent a record of kind {kind}, which means nothing to a worker"
                 raise RingBroken(reason)
 
-    # Forking: a handler may fork a process, but only one is the worker.
+    def _check_for_listener(self) -> None:
+        """Asked while this worker waits for the bus: one that was given up would wait for ever."""
+        if self._is_given_up:
+            raise InfrastructureError("the bus has given this worker up; nothing that it says is heard any more")
 
-    def _become_a_copy(self) -> None:
-        self._is_copy = True
 
-    def _leave_as_a_copy(self) -> None:
-        sys.stderr.write("a process that a handler forked came back from the handler; end it there, by os._exit()\n")
-        sys.stderr.flush()
-        os._exit(1)
+# Forking: a handler may fork a process, but only one is the worker.
+
+
+def _count_fork() -> None:
+    global _forks  # noqa: PLW0603 - forking is an event of the process, and so is what counts it
+    _forks += 1
+
+
+def _leave_as_a_copy() -> None:
+    sys.stderr.write("a process that a handler forked came back from the handler; end it there, by os._exit()\n")
+    sys.stderr.flush()
+    os._exit(1)
+
+
+_forks = 0
+"""How many forks lie between this process and the first of its line; a loop made before the last one is a copy."""
+
+os.register_at_fork(after_in_child=_count_fork)  # once and not for each loop: it cannot be taken back

@@ -29,7 +29,8 @@ class Vitals(msgspec.Struct, frozen=True):
     pid: int
     group: str
     state: str
-    """``starting``, ``idle``, ``running``, ``waiting`` (for an aggregate) or ``stopping``."""
+    """``starting``, ``idle``, ``running``, ``waiting`` (for an aggregate), ``stopping``, or ``abandoned``: a thread
+    that could not be ended and goes on, as it was seen last."""
     position: int
     """Position of the command it runs; 0: none."""
     age_s: float

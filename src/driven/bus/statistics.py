@@ -14,7 +14,8 @@ class WorkerStatistics(msgspec.Struct, frozen=True):
     pid: int
     group: str
     state: str
-    """``starting``, ``idle``, ``running``, ``waiting`` (for an aggregate) or ``stopping``."""
+    """``starting``, ``idle``, ``running``, ``waiting`` (for an aggregate), ``stopping``, or ``abandoned``: a thread
+    that could not be ended and goes on, as it was seen last."""
     command: str
     """Stable name of the command it runs; empty: none."""
     position: int

@@ -113,7 +113,7 @@ class ProcessWorker:
     @property
     def is_starting(self) -> bool:
         """Whether it has not come to its first look at the ring yet."""
-        return self.channel.status.state is WorkerState.STARTING
+        return self.channel.watched_status.state is WorkerState.STARTING
 
     @property
     def name(self) -> str:

@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from driven.bus.lane import Vitals
 from driven.errors import RingBroken
 from driven.ring.status import WorkerState
@@ -23,7 +25,7 @@ from driven.wire import Failure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from driven.pool.worker import Usage
+    from driven.pool.worker import Usage, Worker
     from driven.ring.status import WorkerStatus
 
 WORKER_DIED: Final = "driven.errors.WorkerDied"
@@ -49,6 +51,30 @@ def vitals_of(  # noqa: PLR0913 - what is known of one worker
         rss_bytes=usage.rss_bytes if usage else 0,
         cpu_s=usage.cpu_s if usage else 0.0,
     )
+
+
+def look_at(worker: Worker, *, is_leaving: bool) -> Vitals:
+    """Look at a worker whose channel is open."""
+    status, usage = worker.channel.status, worker.usage()
+    return vitals_of(worker.worker_id, worker.pid, worker.group, status, usage, is_leaving=is_leaving)
+
+
+class Abandoned:
+    """Workers that go on although they were buried, as they were seen last: threads that did not leave."""
+
+    def __init__(self) -> None:
+        self._last_seen: list[tuple[Worker, Vitals]] = []
+
+    def note(self, worker: Worker) -> None:
+        """Remember a worker if it goes on; its channel is still open."""
+        if worker.goes_on:
+            last_seen = look_at(worker, is_leaving=True)
+            self._last_seen.append((worker, msgspec.structs.replace(last_seen, state="abandoned")))
+
+    def vitals(self) -> tuple[Vitals, ...]:
+        """Those that have not ended by now."""
+        self._last_seen = [one for one in self._last_seen if one[0].goes_on]
+        return tuple(last_seen for _, last_seen in self._last_seen)
 
 
 def _state_of(status: WorkerStatus) -> WorkerState:

@@ -106,7 +106,7 @@ class Watch:
         try:
             if self._is_starting:
                 return self._look_at_start(step_s)
-            running = self.worker.channel.status.running()
+            running = self.worker.channel.watched_status.running()
             command = (running.position, running.generation) if running else None
             return (
                 self._look_at_command(command, step_s)
@@ -118,10 +118,10 @@ class Watch:
 
     def _suspect(self) -> _Command | None:
         """Who most likely overwrote the status words: what they say to run, else the oldest whose time is limited."""
-        running = self.worker.channel.status.running()
+        running = self.worker.channel.watched_status.running()
         if running:
             return running.position, running.generation
-        return next(iter(tuple(self.worker.timeouts_s)), None)  # a copy: the bus thread writes to it
+        return next(iter(list(self.worker.timeouts_s)), None)  # in one step: the bus thread writes to it
 
     def _look_at_start(self, step_s: float) -> Verdict | None:
         self._is_starting = self.worker.is_starting
@@ -141,7 +141,7 @@ class Watch:
             self._command, self._seconds = command, 0.0
             return None
         # What the bus takes to answer a read is not the command's fault.
-        if self.worker.channel.status.state is not WorkerState.WAITING:
+        if self.worker.channel.watched_status.state is not WorkerState.WAITING:
             self._seconds += step_s
         timeout_s = self.worker.timeouts_s.get(command)
         if timeout_s is None or self._seconds <= timeout_s:
@@ -156,7 +156,7 @@ class Watch:
         if self._sign_age_s < self._sign_look_s:
             return None
         age_s, self._sign_age_s = self._sign_age_s, 0.0
-        beat_ns = self.worker.channel.status.heartbeat_ns
+        beat_ns = self.worker.channel.watched_status.heartbeat_ns
         if beat_ns != self._beat_ns or (command is not None and not self.worker.is_stopped()):
             self._beat_ns, self._silent_s = beat_ns, 0.0
             return None

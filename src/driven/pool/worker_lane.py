@@ -36,7 +36,7 @@ from driven.pool.process_worker import ProcessWorker
 from driven.pool.recycling import DUE, OVERDUE, Recycling
 from driven.pool.staff import Staff
 from driven.pool.tick import Tick
-from driven.pool.vitals import WORKER_DIED, vitals_of, with_traceback
+from driven.pool.vitals import WORKER_DIED, Abandoned, look_at, with_traceback
 from driven.pool.worker import Verdict, plan_of
 from driven.pool.worker_pool import STOPPED, WorkerPool
 from driven.service.failures import failure_of
@@ -86,6 +86,7 @@ class WorkerLane:
         self._make: Final = make
         self._workers: Final[dict[int, Worker]] = {}
         self._links: Final[dict[int, Link]] = {}
+        self._abandoned: Final = Abandoned()
         self._staff: Final = Staff(groups, self._start_worker)
         self._recycling: Final = Recycling(settings)
         self._unrung: Final[dict[int, Link]] = {}
@@ -187,10 +188,8 @@ class WorkerLane:
 
     def vitals(self) -> tuple[Vitals, ...]:
         """A look at every worker."""
-        return tuple(
-            vitals_of(number, one.pid, one.group, one.channel.status, one.usage(), is_leaving=self._is_leaving(number))
-            for number, one in self._workers.items()
-        )
+        there = (look_at(worker, is_leaving=self._is_leaving(number)) for number, worker in self._workers.items())
+        return (*there, *self._abandoned.vitals())
 
     # What the pool calls, on the bus thread.
 
@@ -221,6 +220,7 @@ class WorkerLane:
         if link.unfit is not None:
             cause = Failure(WORKER_DIED, link.unfit.reason, link.unfit.traceback)
         blamed = link.blamed(worker.verdict)
+        self._abandoned.note(worker)
         worker.channel.close()
         was_member = self._staff.lose(worker.worker_id)
         if link.is_ready and not link.has_left:

@@ -118,6 +118,9 @@ class _Parts(NamedTuple):
 class Channel:
     """One end: what it sends the other receives, in order; `status` is what the worker says about itself.
 
+    An end belongs to one thread, but for `watched_status`, which is another thread's look at the same words: without a
+    GIL one view must not be used by two threads. That thread stops looking before the end is closed.
+
     Use `create` in the bus and `attach` in the worker.
     """
 
@@ -131,6 +134,7 @@ class Channel:
         "_sleeper",
         "_their_bell",
         "status",
+        "watched_status",
     )
 
     def __init__(self, parts: _Parts, resources: ExitStack, *, available_cpus: int) -> None:
@@ -142,6 +146,7 @@ class Channel:
         self._large_bodies = LargeBodies(parts.near_socket)
         self._sleeper = Sleeper(parts.incoming, parts.my_bell, available_cpus=available_cpus)
         self.status = resources.enter_context(WorkerStatus(parts.segment.memory[layout.status_block()]))
+        self.watched_status = resources.enter_context(WorkerStatus(parts.segment.memory[layout.status_block()]))
         self._resources = resources.pop_all()
 
     @classmethod

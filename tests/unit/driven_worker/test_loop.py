@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from driven.domain.messages import Envelope
-from driven.errors import RingBroken
+from driven.errors import InfrastructureError, RingBroken
 from driven.ring.channel import Channel
 from driven.ring.status import WorkerState
 from driven.service.execution import Execution
@@ -209,3 +209,34 @@ def test_an_idle_worker_says_now_and_then_that_it_is_there(bus: Bus) -> None:
         until(lambda: bus.channel.status.heartbeat_ns > 0)
         first = bus.channel.status.heartbeat_ns
         until(lambda: bus.channel.status.heartbeat_ns > first)
+
+
+def test_a_loop_that_is_told_to_leave_begins_nothing_more(bus: Bus) -> None:
+    """W9: by another thread, as a thread cannot be killed; what waits is not run."""
+    for position in (1, 2):
+        bus.submit(Do("echo"), position)
+
+    bus.loop.leave()
+    bus.loop.run()
+
+    assert bus.channel.receive() is None
+
+
+@pytest.mark.parametrize("bus", [1 << 12], indirect=True)
+def test_a_loop_that_is_told_to_leave_does_not_wait_for_room(bus: Bus) -> None:
+    """W9: nobody reads any more, and the ring is full."""
+    while bus.worker_end.send(RecordKind.COMPLETION, b"x" * 500):
+        continue
+
+    bus.loop.leave()
+
+    with pytest.raises(InfrastructureError, match="given this worker up"):
+        bus.loop.tell(RecordKind.COMPLETION, b"x" * 500)
+
+
+def test_a_loop_that_is_told_to_leave_does_not_wait_for_an_answer(bus: Bus) -> None:
+    """W9: a handler that asks is told, whatever it makes of it."""
+    bus.loop.leave()
+
+    with pytest.raises(InfrastructureError, match="given this worker up"):
+        bus.loop.take_answer()

@@ -8,6 +8,7 @@ import msgspec
 
 import driven
 from driven.entrypoints.reports.finding import Finding
+from driven.entrypoints.reports.guarantees import guarantees
 from driven.entrypoints.reports.interpreter import interpreter
 from driven.entrypoints.reports.limits import limits
 from driven.entrypoints.reports.processors import processors
@@ -43,6 +44,7 @@ def doctor_report(machine: Machine) -> DoctorReport:
             *shared_memory(machine, workers),
             *worker_program(machine),
             *limits(machine, workers),
+            *guarantees(machine),
         ),
     )
 

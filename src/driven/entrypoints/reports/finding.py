@@ -12,7 +12,7 @@ import msgspec
 Verdict: TypeAlias = Literal["ok", "note", "problem"]
 """``note``: Driven works, and something is worth knowing. ``problem``: it does not work, or not with workers."""
 
-Topic: TypeAlias = Literal["python", "libraries", "cpus", "shared memory", "workers", "limits"]
+Topic: TypeAlias = Literal["python", "libraries", "cpus", "shared memory", "workers", "limits", "guarantees"]
 
 Fact: TypeAlias = bool | int | float | str | tuple[int, ...] | None
 """None: it cannot be known here, or there is no such thing."""
@@ -32,7 +32,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     topic: Topic
     name: str
-    """What it is about, in snake_case; several may share a name, as each `cpu_limit` does."""
+    """What it is about, in snake_case; several may share a name, as each `cpu_limit` and each `guarantee` does."""
     verdict: Verdict
     summary: str
     """For people."""

@@ -10,6 +10,7 @@ import sysconfig
 from typing import TYPE_CHECKING, Final
 
 from driven.entrypoints.reports.finding import Finding
+from driven.pool.kinds import is_gil_enabled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,19 +62,21 @@ def _python() -> Finding:
 
 def _gil() -> Finding:
     is_free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-    is_enabled = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
-    return gil_finding(is_free_threaded_build=is_free_threaded, is_gil_enabled=is_enabled)
+    return gil_finding(is_free_threaded_build=is_free_threaded, is_gil_enabled=is_gil_enabled())
 
 
 def gil_finding(*, is_free_threaded_build: bool, is_gil_enabled: bool) -> Finding:
     """What the build of Python and the state of its GIL mean together."""
     if not is_free_threaded_build:
-        summary, remedy = "on, as in every build that is not free-threaded; workers are processes", ""
+        summary, remedy = (
+            "on, as in every build that is not free-threaded; workers are processes, unless the settings say otherwise",
+            "",
+        )
     elif is_gil_enabled:
         summary = "on, in a free-threaded build: an extension module that needs it turned it on, or PYTHON_GIL did"
         remedy = "run with -W default to see which module it was; unset PYTHON_GIL, or use the usual build"
     else:
-        summary, remedy = "off, free-threaded build", ""
+        summary, remedy = "off, free-threaded build; workers are threads, unless the settings say otherwise", ""
     return Finding(
         topic="python",
         name="gil",

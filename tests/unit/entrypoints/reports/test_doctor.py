@@ -11,11 +11,13 @@ import pytest
 
 from driven.entrypoints.reports.doctor import DoctorReport, doctor_report
 from driven.entrypoints.reports.finding import Finding, Machine
+from driven.entrypoints.reports.guarantees import guarantees, worker_kind_finding
 from driven.entrypoints.reports.interpreter import gil_finding, libraries, sqlite_finding
 from driven.entrypoints.reports.limits import limits, open_files_finding
 from driven.entrypoints.reports.processors import processors
 from driven.entrypoints.reports.shared_memory import CHANNEL_BYTES, shared_memory
 from driven.entrypoints.reports.worker_program import worker_program
+from driven.pool.kinds import GUARANTEES, is_gil_enabled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,6 +70,8 @@ def test_every_topic_is_looked_at(here: DoctorReport) -> None:
         "cgroup_processes",
         "locked_memory",
         "memory",
+        "worker_kind",
+        "guarantee",
     ]
 
 
@@ -212,6 +216,35 @@ def test_a_gil_that_came_back_is_noted(build: str, state: str, verdict: str, beg
 
     assert finding.verdict == verdict
     assert finding.summary.startswith(beginning)
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "timeouts"), [("auto", "processes", "kept:"), ("threads", "threads", "refused at opening")]
+)
+def test_the_guarantees_are_those_of_the_kind_that_applies(asked: str, kind: str, timeouts: str) -> None:
+    """W9: one column of the table, by what the environment and this interpreter say together."""
+    machine = Machine(environ={**os.environ, "DRIVEN_WORKERS_KIND": asked})
+
+    found = list(guarantees(machine))
+
+    assert named(found, "worker_kind").facts["kind"] == kind or not is_gil_enabled()
+    column = {finding.facts["about"]: finding.facts["told"] for finding in found if finding.name == "guarantee"}
+    assert list(column) == [guarantee.about for guarantee in GUARANTEES]
+    assert str(column["timeouts (W5)"]).startswith(timeouts)
+
+
+def test_a_configuration_that_no_bus_takes_has_no_guarantees() -> None:
+    """Style: the doctor says what is wrong, and goes on to nothing that follows from it."""
+    (finding,) = guarantees(Machine(environ={"DRIVEN_WORKERS_KIND": "fibers"}))
+
+    assert finding.verdict == "problem"
+    assert "fibers" in finding.summary
+
+
+@pytest.mark.parametrize(("is_gil_enabled", "verdict"), [(True, "note"), (False, "ok")])
+def test_threads_under_a_gil_are_a_note(is_gil_enabled: bool, verdict: str) -> None:
+    """W9: they serve handlers that release it, and no others."""
+    assert worker_kind_finding("threads", "threads", is_gil_enabled=is_gil_enabled).verdict == verdict
 
 
 @pytest.mark.parametrize(
