@@ -20,6 +20,7 @@ from driven.bus.middleware import Hooks
 from driven.bus.order import StrictOrder
 from driven.bus.routing import routes
 from driven.bus.sequencer import Entry, Root, Sequencer
+from driven.bus.tally import Tally
 from driven.bus.traffic import WorkerTraffic
 from driven.bus.working_state import WorkingState
 from driven.entrypoints.bench.application import DoNothing, app
@@ -89,8 +90,9 @@ class Bench:
             groups=[DEFAULT_GROUP],
             turn_now=lambda: None,
             break_off=lambda _: None,
-            timer_ns=time.perf_counter_ns,
+            timer_ns=time.monotonic_ns,
             arrived=None,
+            tally=Tally(registry.handlers, time.monotonic_ns),
         )
         for worker_id in range(1, workers + 1):
             self.traffic.worker_ready(worker_id, DEFAULT_GROUP)

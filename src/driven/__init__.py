@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from driven.bootstrap import open_bus, open_bus_sync
+    from driven.bus.histogram import Durations
     from driven.bus.lane import Lane, LaneListener, Vitals
     from driven.bus.message_bus import MessageBus
     from driven.bus.middleware import Middleware
     from driven.bus.receipts import CommandOutcome, Receipt, Settlement
-    from driven.bus.statistics import BusStatistics, WorkerStatistics
+    from driven.bus.statistics import BusStatistics, CommandStatistics, HeadStatistics, WorkerStatistics
     from driven.bus.sync_bus import SyncBus, SyncReceipt
     from driven.configuration import load_settings
     from driven.domain.aggregate import Aggregate
@@ -75,11 +76,12 @@ if TYPE_CHECKING:
 
 _HOME = {
     "driven.bootstrap": ("open_bus", "open_bus_sync"),
+    "driven.bus.histogram": ("Durations",),
     "driven.bus.lane": ("Lane", "LaneListener", "Vitals"),
     "driven.bus.message_bus": ("MessageBus",),
     "driven.bus.middleware": ("Middleware",),
     "driven.bus.receipts": ("CommandOutcome", "Receipt", "Settlement"),
-    "driven.bus.statistics": ("BusStatistics", "WorkerStatistics"),
+    "driven.bus.statistics": ("BusStatistics", "CommandStatistics", "HeadStatistics", "WorkerStatistics"),
     "driven.bus.sync_bus": ("SyncBus", "SyncReceipt"),
     "driven.configuration": ("load_settings",),
     "driven.domain.aggregate": ("Aggregate",),
@@ -160,8 +162,10 @@ __all__ = [
     "CommandOutcome",
     "CommandParked",
     "CommandSettings",
+    "CommandStatistics",
     "Context",
     "DrivenError",
+    "Durations",
     "EmptyKey",
     "Envelope",
     "Event",
@@ -172,6 +176,7 @@ __all__ = [
     "ExecutorStatistics",
     "GroupSettings",
     "HandlerError",
+    "HeadStatistics",
     "InfrastructureError",
     "Lane",
     "LaneListener",

@@ -132,12 +132,13 @@ class Submission(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Completion(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a worker did with a submission, and the nanoseconds it took."""
+    """What came of a run of a command: the nanoseconds it took, and when it began (`time.monotonic_ns`; 0: unknown)."""
 
     position: int
     generation: int
     elapsed_ns: int
     outcome: Outcome
+    started_ns: int = 0
 
 
 class ReadRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -68,16 +68,17 @@ class CommandWork:
             return
         del body  # what was decoded is a copy, and a large one need not be there twice while the handler runs
         position, generation = submission.envelope.position, submission.generation
-        loop.status.begin(position, generation, time.monotonic_ns())
-        began_ns = time.perf_counter_ns()
+        began_ns = time.monotonic_ns()
+        loop.status.begin(position, generation, began_ns)
         outcome = self._outcome(loop, submission)
-        elapsed_ns = time.perf_counter_ns() - began_ns
+        elapsed_ns = time.monotonic_ns() - began_ns
         if loop.cut_off is not None:  # it may have failed of that, or made do without: another worker is to run it
             raise loop.cut_off
         try:
-            loop.tell(_COMPLETION, encode(Completion(position, generation, elapsed_ns, outcome)))
+            loop.tell(_COMPLETION, encode(Completion(position, generation, elapsed_ns, outcome, began_ns)))
         except (SegmentUnavailable, MemoryError, OverflowError) as error:  # MessagePack ends at 4 GiB
-            loop.tell(_COMPLETION, encode(Completion(position, generation, elapsed_ns, Failed(failure_of(error)))))
+            failed = Failed(failure_of(error))
+            loop.tell(_COMPLETION, encode(Completion(position, generation, elapsed_ns, failed, began_ns)))
         loop.status.end()
 
     def _outcome(self, loop: Loop, submission: Submission) -> Outcome:

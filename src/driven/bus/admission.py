@@ -44,6 +44,7 @@ class Admission:
         self._traffic: Final = organs.traffic
         self._journal: Final = organs.journal
         self._hooks: Final = organs.hooks
+        self._tally: Final = organs.tally
         self._settings: Final = settings
         self._clock_ns: Final = clock_ns
 
@@ -63,6 +64,7 @@ class Admission:
         )
         entry.park_reason = over_budget(entry, self._settings, self._registry.name_of)
         self._write(entry, MessageKind.COMMAND)
+        self._tally.admitted(entry)
         handler = entry.handler = self._registry.handlers[draft.type_id]
         if handler.is_stateful:
             entry.footprint = draft.key or UNKEYED
@@ -105,6 +107,7 @@ class Admission:
     def late(self, started: Entry) -> Entry:
         """The outcome of a command that retired as started; no budget stops it, as it was accepted with the command."""
         entry = self._sequencer.admit_late(started, index(self._clock_ns()))
+        entry.admitted_ns = started.admitted_ns  # it is the same command, and has waited since then
         self._write(entry, MessageKind.COMMAND)
         if self._hazards.admit(entry.position, entry.footprint):
             self.let_go(entry)

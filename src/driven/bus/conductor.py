@@ -34,12 +34,13 @@ from driven.bus.recorded import receipt_from_log, refuse_other_command
 from driven.bus.retirement import Retirement
 from driven.bus.roots import OpenRoots
 from driven.bus.sequencer import Entry, Root, Sequencer
+from driven.bus.tally import Tally
 from driven.bus.traffic import WorkerTraffic
 from driven.bus.worker_group import CREDIT_NS
 from driven.bus.working_state import WorkingState
 from driven.errors import AggregateExists, BusClosed, DrivenError
 from driven.service.failures import failure_of
-from driven.wire import Failed, Outcome, Succeeded
+from driven.wire import Completion, Failed, Outcome, Succeeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -82,12 +83,12 @@ class Conductor:
         groups: Collection[str],
         wake: Callable[[], None],
         turn_now: Callable[[], None] | None = None,
-        timer_ns: Callable[[], int] = time.perf_counter_ns,
+        timer_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """`lane` None: no workers, everything runs inline. `groups` are the worker groups that the lane serves.
 
         `wake` asks whoever drives the conductor for a `turn`, `turn_now` for one at once, when a lane has told
-        something and nothing else is going on. `timer_ns` measures what inline handlers cost, and turns.
+        something and nothing else is going on. `timer_ns` measures how long things take; workers use that clock too.
         """
         self._registry: Final = registry
         self._store: Final = store
@@ -105,6 +106,7 @@ class Conductor:
         self.hazards: Final = Hazards()
         detached = [type_id for type_id, route in routes.items() if route.detached]
         self._finished: Final[deque[Entry]] = deque()
+        self.tally: Final = Tally(registry.handlers, timer_ns)
         self.traffic: Final = WorkerTraffic(
             registry=registry,
             routes=routes,
@@ -118,6 +120,7 @@ class Conductor:
             break_off=self._break_off,
             timer_ns=timer_ns,
             arrived=self._arrived if detached or settings.ordering == "keyed" else None,
+            tally=self.tally,
         )
         self._parked_keys: Final[dict[str, int]] = {}
         organs = self._organs()
@@ -139,6 +142,7 @@ class Conductor:
             journal=self._journal,
             roots=self._roots,
             hooks=self._hooks,
+            tally=self.tally,
         )
 
     def admit(self, draft: Draft, command_id: str | None, trace: str = "") -> Receipt:
@@ -193,6 +197,7 @@ class Conductor:
             return False
 
     def _turn(self, limit: int) -> bool:
+        self.tally.turn_begins(len(self.traffic.reorder_buffer))
         while self._finished and self.failure is None:
             self._admission.late(self._finished.popleft())
         if self.failure is None:
@@ -204,6 +209,7 @@ class Conductor:
         if self.failure is None:
             self.traffic.dispatch()
         self._journal.flush()
+        self.tally.turn_ends(self.sequencer.head)
         return is_over
 
     def _step(self) -> bool:
@@ -232,7 +238,7 @@ class Conductor:
         if not entry.is_on_lane:
             entry.generation += 1
             self.traffic.reorder_buffer.expect(entry.position, entry.generation)
-            self.traffic.reorder_buffer.accept(entry.position, entry.generation, self._run_inline(entry))
+            self.traffic.reorder_buffer.accept(self._run_inline(entry))
         if self.traffic.reorder_buffer.holds(entry.position):
             self._admission.late(entry)
 
@@ -246,44 +252,46 @@ class Conductor:
         elif self._order.ready is not None:
             self._order.ready((entry.late or entry).position)
 
-    def _late_outcome(self, entry: Entry, started: Entry) -> Outcome | None:
+    def _late_outcome(self, entry: Entry, started: Entry) -> Completion | None:
         """The outcome that a command which retired as started has brought; None while it has to run again."""
-        outcome = self.traffic.reorder_buffer.retire(started.position)
-        if outcome is None and not started.is_on_lane:
-            outcome = self._run_inline(started)
+        completion = self.traffic.reorder_buffer.retire(started.position)
+        if completion is None and not started.is_on_lane:
+            completion = self._run_inline(started)
             started.was_head_when_sent = True
         entry.was_head_when_sent = started.was_head_when_sent
-        return outcome
+        return completion
 
-    def _run_inline(self, entry: Entry) -> Outcome:
-        outcome, elapsed_ns = self._inline_lane.run(self.traffic.submission(entry))
+    def _run_inline(self, entry: Entry) -> Completion:
+        completion = self._inline_lane.run(self.traffic.submission(entry))
         if self._state.failure is not None:  # whatever the handler made of it, this is not its outcome
             raise self._state.failure
-        self.traffic.scheduler.observe(entry.type_id, elapsed_ns)
-        return outcome
+        self.traffic.scheduler.observe(entry.type_id, completion.elapsed_ns)
+        return completion
 
     def _outcome_of(self, entry: Entry) -> Outcome | None:
         """The outcome of who is next, current as of now; None while there is none, or only a stale one (O5)."""
-        outcome: Outcome | None
+        completion: Completion | None
         if entry.is_on_lane:
-            outcome = self.traffic.reorder_buffer.retire(entry.envelope.position)
-            if outcome is None:
+            completion = self.traffic.reorder_buffer.retire(entry.envelope.position)
+            if completion is None:
                 if entry.awaits_head:
                     entry.awaits_head = False
                     self.traffic.enqueue(entry)
                 return None
         elif entry.started is not None:
-            outcome = self._late_outcome(entry, entry.started)
-            if outcome is None:
+            completion = self._late_outcome(entry, entry.started)
+            if completion is None:
                 return None
         else:
-            outcome = self._run_inline(entry)
+            completion = self._run_inline(entry)
             entry.was_head_when_sent = True
+        entry.completion, outcome = completion, completion.outcome
         stale = self._state.first_stale(outcome.reads)
         if stale is None:
             return outcome
         if entry.was_head_when_sent:  # nothing retired since: it added what is there already
             return Failed(failure_of(AggregateExists(stale.name, stale.id)), outcome.reads)
+        self.tally[entry.type_id].discarded += 1
         if self._hooks.discarded is not None:
             self._hooks.discarded(self._registry.name_of(entry.type_id), entry.envelope)
         self._order.make_head(entry)

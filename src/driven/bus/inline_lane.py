@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from driven.wire import Completion
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from driven.bus.working_state import WorkingState
     from driven.service.execution import Execution
-    from driven.wire import Outcome, Submission
+    from driven.wire import Submission
 
 
 class InlineLane:
@@ -23,8 +25,9 @@ class InlineLane:
         self._state = state
         self._timer_ns = timer_ns
 
-    def run(self, submission: Submission) -> tuple[Outcome, int]:
-        """The outcome, and the nanoseconds it took."""
+    def run(self, submission: Submission) -> Completion:
+        """What came of it, as a worker would tell it."""
         began_ns = self._timer_ns()
         outcome = self._execution.execute(submission, self._state.load)
-        return outcome, self._timer_ns() - began_ns
+        elapsed_ns = self._timer_ns() - began_ns
+        return Completion(submission.envelope.position, submission.generation, elapsed_ns, outcome, began_ns)

@@ -20,7 +20,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from driven.bus.entrance import Entrance
-from driven.bus.statistics import BusStatistics, WorkerStatistics
+from driven.bus.observer import Observer
 from driven.errors import BusClosed
 from driven.service.event_store import log_digest
 from driven.service.execution import refuse_reentry
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from driven.bus.lane import Lane
     from driven.bus.projections import Projections
     from driven.bus.receipts import CommandOutcome, Receipt
+    from driven.bus.statistics import BusStatistics
     from driven.domain.messages import Command
     from driven.service.event_store import EventStore
     from driven.service.registry import Registry
@@ -69,12 +70,9 @@ class MessageBus:
         self._admit: Final = conductor.admit
         self._store: Final = store
         self._is_store_blocking: Final = store.is_blocking
-        self._projections: Final = projections
-        self._lane: Final = lane
-        self._inline_because: Final = inline_because
         self._loop: Final = asyncio.get_running_loop()
         self._entrance: Final = Entrance(settings.max_pending, conductor.sequencer.__len__)
-        self._first_position: Final = store.last_position
+        self._observer: Final = Observer(registry, conductor, projections, lane, inline_because)
         self._is_pump_due = False
         self._is_turning = False
         self._accepted_since_pump = 0
@@ -124,18 +122,7 @@ class MessageBus:
 
     def statistics(self) -> BusStatistics:
         """A look at the bus and its workers, now; made from outside, it costs the workers nothing."""
-        sequencer = self._conductor.sequencer
-        return BusStatistics(
-            admitted=sequencer.last_position - self._first_position,
-            retired=sequencer.retired,
-            queued=len(sequencer),
-            in_flight=self._conductor.traffic.reorder_buffer.in_flight,
-            early=len(self._conductor.traffic.reorder_buffer),
-            parked=self._conductor.parked,
-            workers=self._worker_statistics(),
-            projections=self._projections.statistics(),
-            inline_because=self._inline_because,
-        )
+        return self._observer.look()
 
     def log_digest(self) -> str:
         """A digest of everything that retired, the same for any number of workers (O6)."""
@@ -258,24 +245,3 @@ class MessageBus:
             self._entrance.close()
         if self._drained is not None and (self._conductor.is_settled or self._conductor.failure is not None):
             self._drained.set()
-
-    def _worker_statistics(self) -> tuple[WorkerStatistics, ...]:
-        if self._lane is None:
-            return ()
-        return tuple(
-            WorkerStatistics(
-                worker_id=one.worker_id,
-                pid=one.pid,
-                group=one.group,
-                state=one.state,
-                command=self._command_name(one.position),
-                position=one.position,
-                age_s=one.age_s,
-                completed=one.completed,
-            )
-            for one in self._lane.vitals()
-        )
-
-    def _command_name(self, position: int) -> str:
-        entry = self._conductor.sequencer.find(position)
-        return "" if entry is None else self._registry.name_of(entry.type_id)

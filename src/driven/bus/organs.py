@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from driven.bus.order import Order
     from driven.bus.roots import OpenRoots
     from driven.bus.sequencer import Sequencer
+    from driven.bus.tally import Tally
     from driven.bus.traffic import WorkerTraffic
     from driven.bus.working_state import WorkingState
     from driven.service.registry import Registry
@@ -30,3 +31,4 @@ class Organs(NamedTuple):
     journal: Journal
     roots: OpenRoots
     hooks: Hooks
+    tally: Tally

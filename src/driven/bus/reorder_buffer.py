@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from driven.wire import Outcome
+    from driven.wire import Completion
 
 
 class ReorderBuffer:
@@ -22,7 +22,7 @@ class ReorderBuffer:
     def __init__(self) -> None:
         """Nothing was dispatched yet."""
         self._expected: dict[int, int] = {}
-        self._arrived: dict[int, Outcome] = {}
+        self._arrived: dict[int, Completion] = {}
 
     def __len__(self) -> int:
         """The number of outcomes that wait for their turn."""
@@ -38,16 +38,17 @@ class ReorderBuffer:
         self._arrived.pop(position, None)
         self._expected[position] = generation
 
-    def accept(self, position: int, generation: int, outcome: Outcome) -> bool:
+    def accept(self, completion: Completion) -> bool:
         """Take an outcome; False, and nothing changes, when it is not of the latest dispatch."""
-        if self._expected.get(position) != generation:
+        position = completion.position
+        if self._expected.get(position) != completion.generation:
             return False
         del self._expected[position]
-        self._arrived[position] = outcome
+        self._arrived[position] = completion
         return True
 
-    def retire(self, position: int) -> Outcome | None:
-        """Hand out the outcome of `position`, which is at the head; None when it has not come yet."""
+    def retire(self, position: int) -> Completion | None:
+        """Hand out what came of `position`, which is at the head; None when nothing has come yet."""
         return self._arrived.pop(position, None)
 
     def holds(self, position: int) -> bool:

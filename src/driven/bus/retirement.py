@@ -52,6 +52,7 @@ class Retirement:
         self._journal: Final = organs.journal
         self._roots: Final = organs.roots
         self._hooks: Final = organs.hooks
+        self._tally: Final = organs.tally
         self._admission: Final = admission
         self._react: Final = react
         self._halt: Final = halt
@@ -144,6 +145,8 @@ class Retirement:
             self._traffic.reorder_buffer.forget(entry.started.position)
             self._sequencer.forget_started(entry.started)
         self._journal.page.retired.append(outcome)
+        if entry.handler is not None:
+            self._tally.retired(entry, outcome.status)
         for position in self._hazards.retire(entry.position, entry.footprint):
             freed = self._sequencer.find(position)
             if freed is not None:

@@ -150,6 +150,10 @@ class Scheduler(Generic[CandidateT]):
         queue = self._group(group).queue
         return bool(queue.row or queue.late)
 
+    def holder_of(self, position: int) -> int | None:
+        """The worker that the command at this position was given to and has not finished; None: nobody has it."""
+        return next((worker.worker_id for worker in self._workers.values() if position in worker.held), None)
+
     @property
     def waiting(self) -> int:
         """The number of commands that may start and wait for a worker."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from driven.bus.receipts import Receipt
     from driven.service.handlers import Handler
     from driven.service.intake import Draft
+    from driven.wire import Completion
 
 
 class Root:
@@ -42,10 +43,12 @@ class Entry:
     """One message that has a position and has not retired, and what the bus knows about its way."""
 
     __slots__ = (
+        "admitted_ns",
         "attempt",
         "awaits_head",
         "body",
         "cause",
+        "completion",
         "deaths",
         "envelope",
         "footprint",
@@ -64,6 +67,9 @@ class Entry:
         "type_id",
         "was_head_when_sent",
     )
+
+    admitted_ns: int
+    """When it was admitted, on the clock of the tally; commands only."""
 
     def __init__(self, envelope: Envelope, type_id: int, body: bytes, root: Root, cause: Entry | None) -> None:
         """`cause` is kept for the chain of causes; it is None for a root."""
@@ -98,6 +104,8 @@ class Entry:
         """Of the entry of such an outcome: the command that started."""
         self.load_ns = 0.0
         """The scheduler's: what it is expected to take."""
+        self.completion: Completion | None = None
+        """What came of its latest run, once it was at the head."""
 
     @property
     def key(self) -> str | None:

@@ -1,9 +1,14 @@
-"""Statistics: what a bus looks like from outside at one moment, as frozen records."""
+"""Statistics: what a bus looks like from outside at one moment, as frozen records.
+
+They are read by programs and by people, in this process and in others (`read_statistics`). Counts are of messages since
+the bus opened, unless something else is said; times are in seconds, sizes in bytes.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
+from driven.bus.histogram import Durations
 from driven.bus.projections import ProjectionStatistics
 
 
@@ -26,9 +31,52 @@ class WorkerStatistics(msgspec.Struct, frozen=True):
     """Commands it has finished."""
 
 
-class BusStatistics(msgspec.Struct, frozen=True):
-    """A bus at one moment; counts are of messages, since the bus opened."""
+class CommandStatistics(msgspec.Struct, frozen=True):
+    """The commands of one type: where they stand, and how long they took."""
 
+    name: str
+    """The stable name."""
+    admitted: int
+    succeeded: int
+    failed: int
+    parked: int
+    discarded: int
+    """Outcomes that were thrown away, as what they had read was stale; the command ran again (O5)."""
+    deaths: int
+    """Workers that died and were blamed on one of these (W3)."""
+    waiting: Durations
+    """From being admitted to the start of the run whose outcome counted."""
+    running: Durations
+    """How long that run took, as measured where it ran."""
+
+    @property
+    def queued(self) -> int:
+        """Admitted and not retired."""
+        return self.admitted - self.succeeded - self.failed - self.parked
+
+
+class HeadStatistics(msgspec.Struct, frozen=True):
+    """The message that retires next, and what it waits for."""
+
+    position: int
+    name: str
+    """Stable name of the command or event."""
+    blocked_by: str
+    """For people: ``runs on worker 3 for 1.2 s``, ``waits for a worker of group pricing``."""
+    age_s: float
+    """Seconds since it came to the head."""
+
+
+class BusStatistics(msgspec.Struct, frozen=True):
+    """A bus at one moment."""
+
+    application: str
+    pid: int
+    """Process id of the bus, as it sees itself."""
+    taken_at_ns: int
+    """When this was taken: nanoseconds since the epoch."""
+    uptime_s: float
+    """Seconds since the bus opened."""
     admitted: int
     retired: int
     queued: int
@@ -37,7 +85,13 @@ class BusStatistics(msgspec.Struct, frozen=True):
     """Sent to workers, without an outcome yet."""
     early: int
     """Outcomes that wait in the reorder buffer for their turn."""
+    early_most: int
+    """The most that ever waited there at once."""
     parked: int
+    head: HeadStatistics | None
+    """None: nothing is queued."""
+    commands: tuple[CommandStatistics, ...]
+    """Every command type of the application, in the order of names."""
     workers: tuple[WorkerStatistics, ...]
     projections: tuple[ProjectionStatistics, ...]
     inline_because: str = ""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from driven.bus.order import Order
     from driven.bus.routing import Route
     from driven.bus.sequencer import Entry, Sequencer
+    from driven.bus.tally import Tally
     from driven.bus.working_state import WorkingState
     from driven.errors import InfrastructureError
     from driven.service.registry import Registry
@@ -52,6 +53,7 @@ class WorkerTraffic:
         break_off: Callable[[BaseException], None],
         timer_ns: Callable[[], int],
         arrived: Callable[[int], None] | None,
+        tally: Tally,
     ) -> None:
         """`groups` are the worker groups that `lane` serves; `break_off` stops the bus because of an error.
 
@@ -69,6 +71,7 @@ class WorkerTraffic:
         self._groups: Final = frozenset(groups) if lane is not None else frozenset[str]()
         self._turn_now: Final = turn_now
         self._break_off: Final = break_off
+        self._tally: Final = tally
         self.scheduler: Final[Scheduler[Entry]] = Scheduler()
         self.reorder_buffer: Final = ReorderBuffer()
         for type_id, route in routes.items():
@@ -136,6 +139,13 @@ class WorkerTraffic:
             for aggregate, field in loads.items()
         )
 
+    def whereabouts(self, entry: Entry) -> str:
+        """Where a worker command is that nobody is seen to run and that has no outcome: for people."""
+        holder = self.scheduler.holder_of(entry.position)
+        if holder is not None:
+            return f"was sent to worker {holder}, which has not begun it or is about to answer"
+        return f"waits for a worker of group {self._routes[entry.type_id].group}"
+
     # What a lane tells.
 
     def worker_ready(self, worker_id: int, group: str) -> None:
@@ -149,9 +159,8 @@ class WorkerTraffic:
         self.scheduler.complete(worker_id, completion.position, completion.elapsed_ns)
         if completion.position == self.auto_placement.probed:
             self.auto_placement.came_back(completion.elapsed_ns)
-        position, arrived = completion.position, self._arrived
-        if self.reorder_buffer.accept(position, completion.generation, completion.outcome) and arrived is not None:
-            arrived(position)
+        if self.reorder_buffer.accept(completion) and self._arrived is not None:
+            self._arrived(completion.position)
 
     def read_requested(self, worker_id: int, request: ReadRequest) -> None:
         """Answer with the state as of the last retirement; whether it was current is judged at the head (O5)."""
@@ -176,8 +185,9 @@ class WorkerTraffic:
                     self._order.make_head(entry)
                     continue
                 entry.deaths += 1
+                self._tally[entry.type_id].deaths += 1
                 if entry.deaths >= self._routes[entry.type_id].max_attempts:
-                    self.reorder_buffer.accept(entry.position, entry.generation, Failed(cause))
+                    self.reorder_buffer.accept(Completion(entry.position, entry.generation, 0, Failed(cause)))
                     if self._arrived is not None:
                         self._arrived(entry.position)
                     continue

@@ -30,7 +30,7 @@ from ordering import Plan, app, command_of
 
 if TYPE_CHECKING:
     from driven.bus.receipts import Receipt, Settlement
-    from driven.wire import AggregateState, Outcome
+    from driven.wire import AggregateState, Completion
 
 KINDS = st.sampled_from(["stateless", "keyed", "keyed", "unkeyed", "forgiving"])
 ACCOUNTS = st.sampled_from(["a", "b", "c"])
@@ -250,7 +250,7 @@ def test_stopping_twice_keeps_the_first_reason() -> None:
 class WrongHands(ReorderBuffer):
     """Hands out whichever outcome came first, whoever asks."""
 
-    def retire(self, position: int) -> Outcome | None:
+    def retire(self, position: int) -> Completion | None:
         """That of another position, where there is one."""
         other = next(iter(self._arrived), position)
         return super().retire(other)

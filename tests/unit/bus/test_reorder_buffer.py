@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driven.bus.reorder_buffer import ReorderBuffer
-from driven.wire import EncodedMessage, Failed, Failure, Succeeded
+from driven.wire import Completion, EncodedMessage, Failed, Failure, Succeeded
 
 POSITIONS = st.integers(1, 4)
 STEPS = st.one_of(
@@ -17,9 +17,9 @@ STEPS = st.one_of(
 )
 
 
-def outcome(position: int, generation: int) -> Succeeded:
-    """An outcome that says which dispatch it is of."""
-    return Succeeded((EncodedMessage(position, str(generation).encode()),))
+def completion(position: int, generation: int) -> Completion:
+    """What comes of one dispatch, with an outcome that says which one."""
+    return Completion(position, generation, 1, Succeeded((EncodedMessage(position, str(generation).encode()),)))
 
 
 class Model:
@@ -28,7 +28,7 @@ class Model:
     def __init__(self) -> None:
         self.generations: dict[int, int] = {}
         self.awaited: dict[int, int] = {}
-        self.arrived: dict[int, Succeeded] = {}
+        self.arrived: dict[int, Completion] = {}
 
     def dispatch(self, position: int) -> int:
         generation = self.generations[position] = self.generations.get(position, 0) + 1
@@ -40,7 +40,7 @@ class Model:
         if self.awaited.get(position) != generation:
             return False
         del self.awaited[position]
-        self.arrived[position] = outcome(position, generation)
+        self.arrived[position] = completion(position, generation)
         return True
 
 
@@ -54,7 +54,7 @@ def test_only_the_outcome_of_the_latest_dispatch_is_handed_out_and_only_once(ste
         if kind == "dispatch":
             buffer.expect(position, model.dispatch(position))
         elif kind == "accept":
-            accepted = buffer.accept(position, generation, outcome(position, generation))
+            accepted = buffer.accept(completion(position, generation))
             assert accepted == model.accept(position, generation)
         elif kind == "retire":
             assert buffer.retire(position) == model.arrived.pop(position, None)
@@ -72,17 +72,17 @@ def test_a_worker_that_was_given_up_on_cannot_speak_any_more() -> None:
     buffer.expect(7, 1)
     buffer.expect(7, 2)
 
-    assert not buffer.accept(7, 1, outcome(7, 1))
-    assert buffer.accept(7, 2, outcome(7, 2))
-    assert not buffer.accept(7, 1, outcome(7, 1))
-    assert buffer.retire(7) == outcome(7, 2)
+    assert not buffer.accept(completion(7, 1))
+    assert buffer.accept(completion(7, 2))
+    assert not buffer.accept(completion(7, 1))
+    assert buffer.retire(7) == completion(7, 2)
 
 
 def test_a_command_that_is_dispatched_again_voids_the_outcome_it_had() -> None:
     """W4, O5: an early outcome that was thrown away does not come back."""
     buffer = ReorderBuffer()
     buffer.expect(7, 1)
-    buffer.accept(7, 1, outcome(7, 1))
+    buffer.accept(completion(7, 1))
 
     buffer.expect(7, 2)
 
@@ -92,12 +92,13 @@ def test_a_command_that_is_dispatched_again_voids_the_outcome_it_had() -> None:
 def test_a_position_gets_its_own_outcome_whoever_finished_first() -> None:
     """O2: what came early for a later position is not handed to the head, nor lost by asking for the head."""
     buffer = ReorderBuffer()
-    first, second = (Failed(Failure("a.Error", name)) for name in ("first", "second"))
+    first, second = (Completion(position, 1, 1, Failed(Failure("a.Error", f"{position}"))) for position in (1, 2))
     buffer.expect(1, 1)
     buffer.expect(2, 1)
 
-    buffer.accept(2, 1, second)
+    buffer.accept(second)
+    assert (buffer.holds(1), buffer.holds(2)) == (False, True)
     assert buffer.retire(1) is None
-    buffer.accept(1, 1, first)
+    buffer.accept(first)
 
     assert (buffer.retire(1), buffer.retire(2)) == (first, second)

@@ -39,7 +39,21 @@ IDLE = WorkerStatistics(
 def progress(done: int, expected: int, *workers: WorkerStatistics) -> Progress:
     """A look at a bus with 1,300 queued messages."""
     now = BusStatistics(
-        admitted=2500, retired=1200, queued=1300, in_flight=9, early=3, parked=0, workers=workers, projections=()
+        application="census",
+        pid=4710,
+        taken_at_ns=1_000_000_000,
+        uptime_s=4.0,
+        admitted=2500,
+        retired=1200,
+        queued=1300,
+        in_flight=9,
+        early=3,
+        early_most=7,
+        parked=0,
+        head=None,
+        commands=(),
+        workers=workers,
+        projections=(),
     )
     return Progress(done=done, expected=expected, elapsed_s=4.0, files_per_second=312.4, statistics=now)
 

@@ -1,0 +1,127 @@
+"""The observer: looks at a bus from its own thread and says what it sees, as one frozen record.
+
+It belongs to the message bus and lives as long. It reads what is there anyway, the counts of the tally, the queue, the
+status words of workers, and changes nothing; a look takes time for each command type and each worker, and none
+for what is queued.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+from driven.bus.statistics import BusStatistics, CommandStatistics, HeadStatistics, WorkerStatistics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from driven.bus.conductor import Conductor
+    from driven.bus.lane import Lane, Vitals
+    from driven.bus.projections import Projections
+    from driven.bus.sequencer import Entry
+    from driven.bus.tally import Counts
+    from driven.service.registry import Registry
+
+_NANOSECONDS: Final = 1_000_000_000
+
+
+class Observer:
+    """Looks at one bus."""
+
+    __slots__ = (
+        "_conductor",
+        "_first_position",
+        "_inline_because",
+        "_known",
+        "_lane",
+        "_names",
+        "_opened_ns",
+        "_projections",
+        "_registry",
+    )
+
+    def __init__(
+        self,
+        registry: Registry,
+        conductor: Conductor,
+        projections: Projections,
+        lane: Lane | None,
+        inline_because: str = "",
+    ) -> None:
+        """Made when the bus opens: what is told counts from now on; `inline_because` is told as it is."""
+        self._registry: Final = registry
+        self._conductor: Final = conductor
+        self._projections: Final = projections
+        self._lane: Final = lane
+        self._first_position: Final = conductor.sequencer.last_position
+        self._inline_because: Final = inline_because
+        self._opened_ns: Final = time.monotonic_ns()
+        self._names: Final = sorted((registry.name_of(type_id), type_id) for type_id in registry.handlers)
+        self._known: Final[dict[int, tuple[Counts, CommandStatistics]]] = {}
+        """Of each type, what was told last: most have not changed at the next look."""
+
+    def look(self) -> BusStatistics:
+        """What the bus is like now."""
+        sequencer, traffic = self._conductor.sequencer, self._conductor.traffic
+        vitals = () if self._lane is None else self._lane.vitals()
+        return BusStatistics(
+            application=self._registry.application.name,
+            pid=os.getpid(),
+            taken_at_ns=time.time_ns(),
+            uptime_s=(time.monotonic_ns() - self._opened_ns) / _NANOSECONDS,
+            admitted=sequencer.last_position - self._first_position,
+            retired=sequencer.retired,
+            queued=len(sequencer),
+            in_flight=traffic.reorder_buffer.in_flight,
+            early=len(traffic.reorder_buffer),
+            early_most=self._conductor.tally.early_most,
+            parked=self._conductor.parked,
+            head=self._head(vitals),
+            commands=tuple(self._command(type_id, name) for name, type_id in self._names),
+            workers=tuple(self._worker(one) for one in vitals),
+            projections=self._projections.statistics(),
+            inline_because=self._inline_because,
+        )
+
+    def _command(self, type_id: int, name: str) -> CommandStatistics:
+        counted = self._conductor.tally[type_id]
+        counts = counted.counts()
+        known = self._known.get(type_id)
+        if known is None or known[0] != counts:
+            told = CommandStatistics(name, *counts, counted.waiting.durations(), counted.running.durations())
+            known = self._known[type_id] = counts, told
+        return known[1]
+
+    def _worker(self, vitals: Vitals) -> WorkerStatistics:
+        entry = self._conductor.sequencer.find(vitals.position)
+        return WorkerStatistics(
+            worker_id=vitals.worker_id,
+            pid=vitals.pid,
+            group=vitals.group,
+            state=vitals.state,
+            command="" if entry is None else self._registry.name_of(entry.type_id),
+            position=vitals.position,
+            age_s=vitals.age_s,
+            completed=vitals.completed,
+        )
+
+    def _head(self, vitals: Iterable[Vitals]) -> HeadStatistics | None:
+        head = self._conductor.sequencer.head
+        if head is None:
+            return None
+        age_s = self._conductor.tally.head_age_ns(head) / _NANOSECONDS
+        return HeadStatistics(head.position, self._registry.name_of(head.type_id), self._blocks(head, vitals), age_s)
+
+    def _blocks(self, head: Entry, vitals: Iterable[Vitals]) -> str:
+        """What has to happen before the head retires."""
+        traffic, position = self._conductor.traffic, head.position
+        if self._conductor.failure is not None:
+            return "the bus has stopped"
+        if head.park_reason is not None or not head.is_on_lane or traffic.reorder_buffer.holds(position):
+            return "is the next thing that the bus thread does"
+        for one in vitals:
+            if one.position == position:
+                doing = "waits for an aggregate" if one.state == "waiting" else "runs"
+                return f"{doing} on worker {one.worker_id} for {one.age_s:.1f} s"
+        return traffic.whereabouts(head)
