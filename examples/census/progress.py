@@ -196,7 +196,9 @@ def _workers(workers: tuple[WorkerStatistics, ...]) -> Table:
 def _doing(worker: WorkerStatistics) -> str:
     if not worker.command:
         return str(worker.state)
-    return f"{worker.command.rpartition('.')[2]} @ {worker.position}  {worker.age_s:.2f} s"
+    told = worker.progress
+    share = f"  {told.fraction:.0%} {told.text}" if told else ""
+    return f"{worker.command.rpartition('.')[2]} @ {worker.position}  {worker.age_s:.2f} s{share}"
 
 
 def _files(progress: Progress) -> str:

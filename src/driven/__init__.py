@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from driven.bootstrap import open_bus, open_bus_sync
     from driven.bus.histogram import Durations
-    from driven.bus.lane import Lane, LaneListener, Vitals
+    from driven.bus.lane import Lane, LaneListener, Progress, Vitals
     from driven.bus.message_bus import MessageBus
     from driven.bus.middleware import Middleware
     from driven.bus.receipts import CommandOutcome, Receipt, Settlement
+    from driven.bus.shared_statistics import read_statistics
     from driven.bus.statistics import BusStatistics, CommandStatistics, HeadStatistics, WorkerStatistics
     from driven.bus.sync_bus import SyncBus, SyncReceipt
     from driven.configuration import load_settings
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         RingBroken,
         SegmentUnavailable,
         SettingsError,
+        StatisticsUnavailable,
         StoreFailed,
         UndeclaredEvent,
         UnknownCommand,
@@ -77,10 +79,11 @@ if TYPE_CHECKING:
 _HOME = {
     "driven.bootstrap": ("open_bus", "open_bus_sync"),
     "driven.bus.histogram": ("Durations",),
-    "driven.bus.lane": ("Lane", "LaneListener", "Vitals"),
+    "driven.bus.lane": ("Lane", "LaneListener", "Progress", "Vitals"),
     "driven.bus.message_bus": ("MessageBus",),
     "driven.bus.middleware": ("Middleware",),
     "driven.bus.receipts": ("CommandOutcome", "Receipt", "Settlement"),
+    "driven.bus.shared_statistics": ("read_statistics",),
     "driven.bus.statistics": ("BusStatistics", "CommandStatistics", "HeadStatistics", "WorkerStatistics"),
     "driven.bus.sync_bus": ("SyncBus", "SyncReceipt"),
     "driven.configuration": ("load_settings",),
@@ -106,6 +109,7 @@ _HOME = {
         "RingBroken",
         "SegmentUnavailable",
         "SettingsError",
+        "StatisticsUnavailable",
         "StoreFailed",
         "UndeclaredEvent",
         "UnknownCommand",
@@ -188,6 +192,7 @@ __all__ = [
     "MisuseError",
     "OnExhausted",
     "Placement",
+    "Progress",
     "Receipt",
     "ReentrantDispatch",
     "RegistrationError",
@@ -198,6 +203,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Settlement",
+    "StatisticsUnavailable",
     "StoreFailed",
     "StoreSettings",
     "SyncBus",
@@ -215,6 +221,7 @@ __all__ = [
     "log_digest",
     "open_bus",
     "open_bus_sync",
+    "read_statistics",
     "run",
 ]
 

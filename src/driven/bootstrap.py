@@ -24,6 +24,7 @@ import msgspec
 from driven.adapters.stores.memory import MemoryStore
 from driven.bus.committer import DirectCommitter, ThreadCommitter
 from driven.bus.conductor import Conductor
+from driven.bus.inline_progress import InlineProgress
 from driven.bus.loop_thread import LoopThread
 from driven.bus.message_bus import MessageBus
 from driven.bus.middleware import Hooks
@@ -183,9 +184,10 @@ class _Assembly:
     async def _bus(self, committer: Committer) -> AsyncIterator[MessageBus]:
         lane = self._lane()
         projections = Projections(self.registry)
+        progress = InlineProgress()
         conductor = Conductor(
             registry=self.registry,
-            execution=Execution(self.registry, self.store.log_id),
+            execution=Execution(self.registry, self.store.log_id, progress.tell),
             store=self.store,
             committer=committer,
             projections=projections,
@@ -205,6 +207,7 @@ class _Assembly:
             projections=projections,
             lane=lane,
             settings=self.settings.bus,
+            progress=progress,
             inline_because=self.inline_because,
         )
         ending = ending_of_program()

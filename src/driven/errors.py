@@ -24,6 +24,7 @@
        |- WorkersUnavailable      workers could not be started
        |- SegmentUnavailable      no shared memory of the size asked for
        |- RingBroken              a ring holds bytes that cannot be trusted
+       |- StatisticsUnavailable   another process tells nothing about a bus
        `- StoreFailed             the store could not do what was asked
           `- LogBusy              another bus writes to this log
 
@@ -271,6 +272,15 @@ class RingBroken(InfrastructureError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"a ring cannot be trusted: {reason}; its worker is replaced")
+
+
+class StatisticsUnavailable(InfrastructureError):
+    """The process `pid` tells nothing about a bus that could be read."""
+
+    def __init__(self, pid: int, reason: str) -> None:
+        self.pid = pid
+        self.reason = reason
+        super().__init__(f"no statistics of a bus in process {pid}: {reason}")
 
 
 class StoreFailed(InfrastructureError):

@@ -26,7 +26,7 @@ def _ready_process(assignment: Assignment, channel: Channel) -> Loop:
     return ready_loop(assignment, channel, _work_of, _freeze)
 
 
-def _work_of(assignment: Assignment) -> tuple[Work, Hello | None]:
+def _work_of(assignment: Assignment, channel: Channel) -> tuple[Work, Hello | None]:
     """What this worker is to do. Each kind of worker imports what it needs: an application's worker no pickle."""
     if assignment.reference is None:
         from driven_worker.calling import call_work  # noqa: PLC0415 - as above
@@ -34,7 +34,7 @@ def _work_of(assignment: Assignment) -> tuple[Work, Hello | None]:
         return call_work(), None
     from driven_worker.serving import application_work  # noqa: PLC0415 - as above
 
-    return application_work(assignment, assignment.reference)
+    return application_work(assignment, assignment.reference, channel.progress.tell)
 
 
 def _freeze(_: Loop) -> None:

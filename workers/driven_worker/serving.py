@@ -14,17 +14,21 @@ from driven.wire import Hello
 from driven_worker.commands import CommandWork
 
 if TYPE_CHECKING:
+    from driven.service.context import TellProgress
     from driven.service.registry import Registry
     from driven.wire import Assignment
 
 
-def application_work(assignment: Assignment, reference: str) -> tuple[CommandWork, Hello]:
-    """Import the application; return what runs its commands, and what to say to the bus."""
+def application_work(assignment: Assignment, reference: str, tell: TellProgress) -> tuple[CommandWork, Hello]:
+    """Import the application; return what runs its commands, and what to say to the bus.
+
+    `tell` hears how far they are.
+    """
     for module in assignment.modules:  # first: the reference may name a function that copies what they complete
         importlib.import_module(module)
     registry = build_registry(resolve_application(reference))
     warm_up(registry)
-    work = CommandWork(Execution(registry, assignment.log_id))
+    work = CommandWork(Execution(registry, assignment.log_id, tell))
     return work, Hello(wiring_of(registry), _source(reference, registry))
 
 

@@ -50,7 +50,7 @@ def serve(assignment: Assignment, get_ready: Callable[[Assignment, Channel], Loo
 def ready_loop(
     assignment: Assignment,
     channel: Channel,
-    work_of: Callable[[Assignment], tuple[Work, Hello | None]],
+    work_of: Callable[[Assignment, Channel], tuple[Work, Hello | None]],
     prepare: Callable[[Loop], None],
 ) -> Loop:
     """Get ready to run what comes, and say so, unless that takes a call of its own.
@@ -64,7 +64,7 @@ def ready_loop(
     """
     pin(assignment.cpus)
     limit_memory(assignment.memory_limit_bytes)
-    work, hello = work_of(assignment)
+    work, hello = work_of(assignment, channel)
     loop = Loop(channel, work)
     prepare(loop)
     channel.status.state = WorkerState.IDLE

@@ -65,7 +65,7 @@ class WorkerThread:
                 loop.leave()
 
 
-def _work_of(assignment: Assignment) -> tuple[Work, Hello | None]:
+def _work_of(assignment: Assignment, channel: Channel) -> tuple[Work, Hello | None]:
     """An application's work: plain calls, and the pickles that bring them, are for processes alone."""
     assert assignment.reference is not None  # noqa: S101 - only a bus has worker threads, and it has an application
-    return application_work(assignment, assignment.reference)
+    return application_work(assignment, assignment.reference, channel.progress.tell)

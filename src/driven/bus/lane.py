@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from driven.wire import AggregateState, Completion, Failure, ReadRequest, Submission
 
 
+class Progress(msgspec.Struct, frozen=True):
+    """How far a command is, as its handler says (`Context.progress`)."""
+
+    fraction: float
+    """From 0.0 to 1.0."""
+    text: str
+
+
 class Vitals(msgspec.Struct, frozen=True):
     """What can be seen of one worker from outside, without asking it."""
 
@@ -41,6 +49,8 @@ class Vitals(msgspec.Struct, frozen=True):
     """Physical memory that it has; 0: not known."""
     cpu_s: float = 0.0
     """CPU time that it has had, in seconds."""
+    progress: Progress | None = None
+    """How far the command is; None: its handler does not say."""
 
 
 class Lane(Protocol):

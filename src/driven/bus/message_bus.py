@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from driven.bus.entrance import Entrance
 from driven.bus.observer import Observer
+from driven.bus.shared_statistics import Publisher
 from driven.errors import BusClosed
 from driven.service.event_store import log_digest
 from driven.service.execution import refuse_reentry
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from driven.bus.conductor import Conductor
+    from driven.bus.inline_progress import InlineProgress
     from driven.bus.journal import Page
     from driven.bus.lane import Lane
     from driven.bus.projections import Projections
@@ -62,6 +64,7 @@ class MessageBus:
         projections: Projections,
         lane: Lane | None,
         settings: BusSettings,
+        progress: InlineProgress,
         inline_because: str = "",
     ) -> None:
         """Made by `open_bus`, inside the event loop it is to live in."""
@@ -72,7 +75,11 @@ class MessageBus:
         self._is_store_blocking: Final = store.is_blocking
         self._loop: Final = asyncio.get_running_loop()
         self._entrance: Final = Entrance(settings.max_pending, conductor.sequencer.__len__)
-        self._observer: Final = Observer(registry, conductor, projections, lane, inline_because)
+        self._observer: Final = Observer(
+            registry, conductor, projections, lane, progress=progress, inline_because=inline_because
+        )
+        self._publisher: Final = Publisher(self._observer.look, self._loop)
+        progress.on_told = self._publisher.post_if_due
         self._is_pump_due = False
         self._is_turning = False
         self._accepted_since_pump = 0
@@ -171,6 +178,7 @@ class MessageBus:
             visits = [asyncio.wrap_future(visit) for visit in tuple(self._visits)]
         await asyncio.sleep(0)  # what the store thread said last was said to this loop, and is heard now
         await asyncio.gather(*visits, return_exceptions=True)
+        self._publisher.close()
 
     async def _handle(self, command: Command, command_id: str | None) -> CommandOutcome:
         receipt = await self.submit(command, command_id=command_id)
@@ -236,6 +244,7 @@ class MessageBus:
                 self.wake()
         finally:  # a turn raises what ends programs; whoever waits is let go all the same
             self._is_turning = False
+            self._publisher.stir()
             self._open_up()
 
     def _open_up(self) -> None:

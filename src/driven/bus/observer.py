@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Final
 from driven.bus.statistics import BusStatistics, CommandStatistics, HeadStatistics, WorkerStatistics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from driven.bus.conductor import Conductor
+    from driven.bus.inline_progress import InlineProgress
     from driven.bus.lane import Lane, Vitals
     from driven.bus.projections import Projections
     from driven.bus.sequencer import Entry
@@ -37,16 +36,19 @@ class Observer:
         "_lane",
         "_names",
         "_opened_ns",
+        "_progress",
         "_projections",
         "_registry",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument per organ
         self,
         registry: Registry,
         conductor: Conductor,
         projections: Projections,
         lane: Lane | None,
+        *,
+        progress: InlineProgress,
         inline_because: str = "",
     ) -> None:
         """Made when the bus opens: what is told counts from now on; `inline_because` is told as it is."""
@@ -55,6 +57,7 @@ class Observer:
         self._projections: Final = projections
         self._lane: Final = lane
         self._first_position: Final = conductor.sequencer.last_position
+        self._progress: Final = progress
         self._inline_because: Final = inline_because
         self._opened_ns: Final = time.monotonic_ns()
         self._names: Final = sorted((registry.name_of(type_id), type_id) for type_id in registry.handlers)
@@ -104,20 +107,32 @@ class Observer:
             position=vitals.position,
             age_s=vitals.age_s,
             completed=vitals.completed,
+            rss_bytes=vitals.rss_bytes,
+            cpu_s=vitals.cpu_s,
+            progress=vitals.progress,
         )
 
-    def _head(self, vitals: Iterable[Vitals]) -> HeadStatistics | None:
+    def _head(self, vitals: tuple[Vitals, ...]) -> HeadStatistics | None:
         head = self._conductor.sequencer.head
         if head is None:
             return None
         age_s = self._conductor.tally.head_age_ns(head) / _NANOSECONDS
-        return HeadStatistics(head.position, self._registry.name_of(head.type_id), self._blocks(head, vitals), age_s)
+        on_worker = next((one.progress for one in vitals if one.position == head.position), None)
+        return HeadStatistics(
+            position=head.position,
+            name=self._registry.name_of(head.type_id),
+            blocked_by=self._blocks(head, vitals),
+            age_s=age_s,
+            progress=on_worker or self._progress.of(head.position),
+        )
 
-    def _blocks(self, head: Entry, vitals: Iterable[Vitals]) -> str:
+    def _blocks(self, head: Entry, vitals: tuple[Vitals, ...]) -> str:
         """What has to happen before the head retires."""
         traffic, position = self._conductor.traffic, head.position
         if self._conductor.failure is not None:
             return "the bus has stopped"
+        if self._progress.of(position) is not None and not head.is_on_lane:
+            return "runs on the bus thread"
         if head.park_reason is not None or not head.is_on_lane or traffic.reorder_buffer.holds(position):
             return "is the next thing that the bus thread does"
         for one in vitals:

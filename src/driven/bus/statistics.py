@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from driven.bus.histogram import Durations
+from driven.bus.lane import Progress
 from driven.bus.projections import ProjectionStatistics
 
 
@@ -29,6 +30,12 @@ class WorkerStatistics(msgspec.Struct, frozen=True):
     """Seconds since that command began; 0.0: none."""
     completed: int
     """Commands it has finished."""
+    rss_bytes: int = 0
+    """Physical memory that it has; 0: not known."""
+    cpu_s: float = 0.0
+    """CPU time that it has had, in seconds."""
+    progress: Progress | None = None
+    """How far the command is; None: its handler does not say."""
 
 
 class CommandStatistics(msgspec.Struct, frozen=True):
@@ -65,6 +72,8 @@ class HeadStatistics(msgspec.Struct, frozen=True):
     """For people: ``runs on worker 3 for 1.2 s``, ``waits for a worker of group pricing``."""
     age_s: float
     """Seconds since it came to the head."""
+    progress: Progress | None = None
+    """How far it is; None: its handler does not say, or does not run."""
 
 
 class BusStatistics(msgspec.Struct, frozen=True):

@@ -56,6 +56,9 @@ def _run(typed: list[str]) -> int:
     from driven.entrypoints import showing, verbs  # noqa: PLC0415 - tyro and rich may be missing
 
     verb = verbs.parse(typed)
+    if isinstance(verb, verbs.Top) and not (verb.once or verb.json) and showing.is_terminal():
+        showing.follow(answer.page for answer in verb.looks())
+        return FINE
     report, page = verb.answer()
     if verb.json:
         # Bytes, as JSON is UTF-8 whatever the terminal is.

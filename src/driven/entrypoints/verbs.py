@@ -16,15 +16,17 @@ import tyro
 from driven.entrypoints.drawing.check import check_page
 from driven.entrypoints.drawing.doctor import doctor_page
 from driven.entrypoints.drawing.placement import placement_page
+from driven.entrypoints.drawing.top import top_page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from driven.entrypoints.bench.record import BenchReport
     from driven.entrypoints.drawing.page import Page
     from driven.entrypoints.reports.check import CheckReport
     from driven.entrypoints.reports.doctor import DoctorReport
     from driven.entrypoints.reports.placement import PlacementReport
+    from driven.entrypoints.reports.top import TopReport
 
 DESCRIPTION: Final = "Driven, a message bus: looks at applications and machines. `driven --version` says which it is."
 
@@ -32,6 +34,12 @@ ModuleApp: TypeAlias = Annotated[
     str,
     tyro.conf.Positional,
     tyro.conf.arg(metavar="module:app", help='The application, as "package.module:attribute".'),
+]
+ProcessId: TypeAlias = Annotated[
+    int, tyro.conf.Positional, tyro.conf.arg(metavar="PID", help="The process that opened the bus.")
+]
+ApplicationName: TypeAlias = Annotated[
+    str | None, tyro.conf.arg(metavar="NAME", help="Which bus of that process, if it has several.")
 ]
 AsJson: TypeAlias = Annotated[bool, tyro.conf.arg(help="Print the record as JSON, for programs.")]
 ConfigFile: TypeAlias = Annotated[
@@ -43,7 +51,7 @@ ConfigFile: TypeAlias = Annotated[
 class Answer(NamedTuple):
     """What a verb found out, for programs and for people."""
 
-    report: CheckReport | PlacementReport | DoctorReport | BenchReport
+    report: CheckReport | PlacementReport | DoctorReport | BenchReport | TopReport
     page: Page
 
 
@@ -132,11 +140,31 @@ class Bench(msgspec.Struct, frozen=True):
         return shlex.join(words)
 
 
+class Top(msgspec.Struct, frozen=True):
+    """Watch a running bus of yours: its head, command types and workers. On a terminal, until Ctrl-C; else one look."""
+
+    pid: ProcessId
+    application: ApplicationName = None
+    once: Annotated[bool, tyro.conf.arg(help="Look once, also on a terminal.")] = False
+    json: AsJson = False
+
+    def answer(self) -> Answer:
+        """Look once."""
+        return next(self.looks())
+
+    def looks(self) -> Iterator[Answer]:
+        """Look again and again."""
+        from driven.entrypoints.reports.top import top_reports  # noqa: PLC0415 - see the head of this module
+
+        return (Answer(report, top_page(report)) for report in top_reports(self.pid, self.application))
+
+
 Verb: TypeAlias = (
     Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Place, tyro.conf.subcommand("placement")]
     | Annotated[Examine, tyro.conf.subcommand("doctor")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
+    | Annotated[Top, tyro.conf.subcommand("top")]
 )
 
 

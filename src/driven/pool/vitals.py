@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from driven.bus.lane import Vitals
+from driven.bus.lane import Progress, Vitals
 from driven.errors import RingBroken
 from driven.ring.status import WorkerState
 from driven.wire import Failure
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from driven.pool.worker import Usage, Worker
+    from driven.ring.channel import Channel
     from driven.ring.status import WorkerStatus
 
 WORKER_DIED: Final = "driven.errors.WorkerDied"
@@ -35,10 +36,12 @@ _NANOSECONDS: Final = 1_000_000_000
 
 
 def vitals_of(  # noqa: PLR0913 - what is known of one worker
-    worker_id: int, pid: int, group: str, status: WorkerStatus, usage: Usage | None = None, *, is_leaving: bool
+    worker_id: int, pid: int, group: str, channel: Channel, usage: Usage | None = None, *, is_leaving: bool
 ) -> Vitals:
     """Look at a worker; `is_leaving` when it was told to go, or is about to be killed."""
+    status = channel.status
     running = status.running()
+    told = channel.progress.told(running.position, running.started_ns) if running else None
     age_ns = time.monotonic_ns() - running.started_ns if running else 0
     return Vitals(
         worker_id=worker_id,
@@ -50,13 +53,14 @@ def vitals_of(  # noqa: PLR0913 - what is known of one worker
         completed=status.completed,
         rss_bytes=usage.rss_bytes if usage else 0,
         cpu_s=usage.cpu_s if usage else 0.0,
+        progress=Progress(*told) if told else None,
     )
 
 
 def look_at(worker: Worker, *, is_leaving: bool) -> Vitals:
     """Look at a worker whose channel is open."""
-    status, usage = worker.channel.status, worker.usage()
-    return vitals_of(worker.worker_id, worker.pid, worker.group, status, usage, is_leaving=is_leaving)
+    channel, usage = worker.channel, worker.usage()
+    return vitals_of(worker.worker_id, worker.pid, worker.group, channel, usage, is_leaving=is_leaving)
 
 
 class Abandoned:

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from driven.errors import RingBroken
 from driven.ring import layout
 from driven.ring.large_bodies import ANNOUNCEMENT_BYTES, LargeBodies
+from driven.ring.progress import ProgressBlock
 from driven.ring.ring_buffer import RingBuffer
 from driven.ring.segment import Segment
 from driven.ring.status import WorkerStatus
@@ -121,7 +122,7 @@ class Channel:
     An end belongs to one thread, but for `watched_status`, which is another thread's look at the same words: without a
     GIL one view must not be used by two threads. That thread stops looking before the end is closed.
 
-    Use `create` in the bus and `attach` in the worker.
+    `progress` is what its handler says. Use `create` in the bus and `attach` in the worker.
     """
 
     __slots__ = (
@@ -133,6 +134,7 @@ class Channel:
         "_resources",
         "_sleeper",
         "_their_bell",
+        "progress",
         "status",
         "watched_status",
     )
@@ -145,6 +147,7 @@ class Channel:
         self._largest_body = parts.outgoing.largest_body_bytes
         self._large_bodies = LargeBodies(parts.near_socket)
         self._sleeper = Sleeper(parts.incoming, parts.my_bell, available_cpus=available_cpus)
+        self.progress = resources.enter_context(ProgressBlock(parts.segment.memory[layout.progress_block()]))
         self.status = resources.enter_context(WorkerStatus(parts.segment.memory[layout.status_block()]))
         self.watched_status = resources.enter_context(WorkerStatus(parts.segment.memory[layout.status_block()]))
         self._resources = resources.pop_all()

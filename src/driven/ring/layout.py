@@ -10,11 +10,13 @@ segment is made by the bus, one for each worker process, and dies with the chann
     128           +--------------------------------------------------------------------------+
                   | worker status       see WorkerStatus; one word for each value            |  worker
     256           +--------------------------------------------------------------------------+
+                  | worker progress     see ProgressBlock; what a handler says of itself     |  worker
+    512           +--------------------------------------------------------------------------+
                   | to_worker ring      +0    tail     where the next record will begin      |  bus
                   |                     +128  head     where the next read will begin        |  worker
                   |                     +256  sleep    counts; odd while the reader sleeps   |  worker
                   |                     +384  data     `capacity` bytes of records           |  bus
-    640+capacity  +--------------------------------------------------------------------------+
+    896+capacity  +--------------------------------------------------------------------------+
                   | to_bus ring         the same, written the other way round                |  worker, bus
                   +--------------------------------------------------------------------------+
 
@@ -62,7 +64,7 @@ LINE_BYTES: Final = 128
 MAGIC: Final = int.from_bytes(b"drivenRB", "little")
 """The first word of a segment of ours; read in another byte order it is another number."""
 
-LAYOUT_VERSION: Final = 1
+LAYOUT_VERSION: Final = 2
 """The second word; a worker of another version refuses the segment."""
 
 MAGIC_WORD: Final = 0
@@ -71,7 +73,9 @@ CAPACITY_WORD: Final = 2
 
 STATUS_OFFSET: Final = LINE_BYTES
 STATUS_BYTES: Final = LINE_BYTES
-RINGS_OFFSET: Final = STATUS_OFFSET + STATUS_BYTES
+PROGRESS_OFFSET: Final = STATUS_OFFSET + STATUS_BYTES
+PROGRESS_BYTES: Final = 2 * LINE_BYTES
+RINGS_OFFSET: Final = PROGRESS_OFFSET + PROGRESS_BYTES
 
 # A ring. The three words are indices into the ring's header, cast to words.
 
@@ -124,6 +128,11 @@ def segment_bytes(capacity_bytes: int) -> int:
 def status_block() -> slice:
     """Return where the worker's status lies in the segment."""
     return slice(STATUS_OFFSET, STATUS_OFFSET + STATUS_BYTES)
+
+
+def progress_block() -> slice:
+    """Return where the worker's progress lies in the segment."""
+    return slice(PROGRESS_OFFSET, PROGRESS_OFFSET + PROGRESS_BYTES)
 
 
 def to_worker_ring(capacity_bytes: int) -> slice:

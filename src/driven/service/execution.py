@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from driven.domain.messages import Envelope
+    from driven.service.context import TellProgress
     from driven.service.handlers import Handler, Reaction
     from driven.service.registry import Registry
 
@@ -61,11 +62,12 @@ def running_handler() -> str | None:
 class Execution:
     """Runs the handlers and reactions of one registry, in one process; as long-lived as that process."""
 
-    def __init__(self, registry: Registry, log_id: str) -> None:
-        """`log_id` names the log that the commands belong to."""
+    def __init__(self, registry: Registry, log_id: str, tell: TellProgress | None = None) -> None:
+        """`log_id` names the log that the commands belong to; `tell` hears how far they are."""
         self._registry: Final = registry
         self._catalog: Final = registry.catalog
         self._log_id: Final = log_id
+        self._tell: Final = tell
         self._runs: Final = {type_id: _plan(handler, registry) for type_id, handler in registry.handlers.items()}
 
     def execute(self, submission: Submission, ask: AskForState) -> Outcome:
@@ -78,7 +80,7 @@ class Execution:
                 raise MalformedMessage(f"command {type(command).__name__}", "it has no handler")  # noqa: TRY301
             if handler.is_stateful:
                 uow = UnitOfWork(_known_first(submission.states, ask), self._registry.aggregate_name)
-            context = Context(submission.envelope, submission.attempt, self._log_id)
+            context = Context(submission.envelope, submission.attempt, self._log_id, "", self._tell)
             return self._succeeded(handler, command, uow, context, submission.type_id)
         except KeyboardInterrupt:
             raise

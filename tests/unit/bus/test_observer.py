@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driven import Application, Command, Placement, Settings, WorkerSettings, open_bus
+from driven.bus.inline_progress import InlineProgress
 from driven.bus.observer import Observer
 from driven.bus.projections import Projections
 from driven.service.event_store import LoggedOutcome, MessageKind, Status
@@ -24,7 +25,13 @@ FAULTS = st.builds(Faults, kill=st.sampled_from([0.0, 0.02, 0.1]), late_store=st
 
 def observer_of(simulation: Simulation) -> Observer:
     """Who looks at a simulated bus."""
-    return Observer(simulation.registry, simulation.conductor, Projections(simulation.registry), simulation.lane)
+    return Observer(
+        simulation.registry,
+        simulation.conductor,
+        Projections(simulation.registry),
+        simulation.lane,
+        progress=InlineProgress(),
+    )
 
 
 def outcomes_in_log(simulation: Simulation) -> Counter[tuple[str, Status]]:

@@ -16,6 +16,7 @@ from driven.entrypoints.reports.check import CheckReport, CommandReport, EventRe
 from driven.entrypoints.reports.doctor import DoctorReport, doctor_report
 from driven.entrypoints.reports.finding import Finding, Machine
 from driven.entrypoints.reports.placement import GroupReport, PlacedCommand, PlacementReport
+from driven.entrypoints.reports.top import TopReport
 from driven.pool.cpus import CpuCount
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def rows(heading: str) -> Iterator[list[str]]:
         ("### CPUs", CpuCount),
         ("### Groups", GroupReport),
         ("### Placed commands", PlacedCommand),
+        ("## The record of a look at a bus", TopReport),
         ("## The record of the doctor", DoctorReport),
         ("### Findings", Finding),
         ("## The record of a run of benchmarks", BenchReport),

@@ -6,6 +6,7 @@ import io
 import re
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -15,6 +16,7 @@ from census.messages import StartSurvey
 from census.progress import LineView, LiveView, NoView, Pace, Progress, frame, view_for, watching
 from census.table import FileTable
 from driven import BusStatistics, Settings, WorkerSettings, WorkerStatistics, open_bus
+from driven import Progress as Told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +97,13 @@ def test_a_picture_shows_speed_queue_and_what_each_worker_is_doing() -> None:
     assert re.search(r"queue +1,300 +in flight +9 +4\.0 s", shown)
     assert re.search(r"worker 1 +pid 4711 +602 done +MeasureFile @ 1234 +0\.02 s", shown)
     assert re.search(r"worker 2 +pid 4712 +598 done +idle", shown)
+
+
+def test_a_picture_shows_how_far_a_handler_says_that_it_is() -> None:
+    """context.progress shows in the progress view."""
+    telling = msgspec.structs.replace(BUSY, progress=Told(0.4, "parsing"))
+
+    assert "MeasureFile @ 1234  0.02 s  40% parsing" in drawn(frame("with workers", progress(600, 1790, telling)))
 
 
 def test_a_picture_fits_a_terminal_of_eighty_columns() -> None:

@@ -75,10 +75,10 @@ def test_vitals_can_be_had_of_a_worker_whose_state_was_overwritten() -> None:
     with Channel.create(1 << 12) as channel:
         status = channel.status
         status.state = 99  # type: ignore[assignment]  # what a handler may do to memory
-        idle = vitals_of(1, 77, "default", status, is_leaving=False)
+        idle = vitals_of(1, 77, "default", channel, is_leaving=False)
         status.begin(41, 2, 1)
         status.state = 99  # type: ignore[assignment]  # as above
-        running = vitals_of(1, 77, "default", status, is_leaving=False)
+        running = vitals_of(1, 77, "default", channel, is_leaving=False)
 
     assert (idle.state, running.state, running.position) == ("idle", "running", 41)
 
@@ -87,13 +87,13 @@ def test_vitals_are_what_the_status_words_say() -> None:
     """W3: state, position, age and count, read from shared memory."""
     with Channel.create(1 << 12) as channel:
         status = channel.status
-        new = vitals_of(1, 77, "default", status, is_leaving=False)
+        new = vitals_of(1, 77, "default", channel, is_leaving=False)
         status.begin(41, 2, 1)
-        running = vitals_of(1, 77, "default", status, is_leaving=False)
+        running = vitals_of(1, 77, "default", channel, is_leaving=False)
         status.state = WorkerState.WAITING
-        waiting = vitals_of(1, 77, "default", status, is_leaving=False)
+        waiting = vitals_of(1, 77, "default", channel, is_leaving=False)
         status.end()
-        leaving = vitals_of(1, 77, "default", status, is_leaving=True)
+        leaving = vitals_of(1, 77, "default", channel, is_leaving=True)
 
     assert (new.state, new.position, new.age_s, new.completed) == ("starting", 0, 0.0, 0)
     assert (running.state, running.position, running.pid, running.group) == ("running", 41, 77, "default")

@@ -22,6 +22,7 @@ def test_the_parts_of_a_segment_follow_one_another_without_a_gap(capacity_bytes:
     parts = [
         slice(0, layout.STATUS_OFFSET),
         layout.status_block(),
+        layout.progress_block(),
         layout.to_worker_ring(capacity_bytes),
         layout.to_bus_ring(capacity_bytes),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from rich import box
+from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -13,7 +14,7 @@ from rich.tree import Tree as RichTree
 from driven.entrypoints.drawing.page import Heading, Numbered, Paragraph, Phrase, Table, Tone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import Console, RenderableType
 
@@ -36,13 +37,21 @@ INDENT: Final = 2
 
 def draw(console: Console, page: Page) -> None:
     """Show a page, with an empty line before each heading and at the end."""
+    console.print(drawn(page), highlight=False)
+
+
+def drawn(page: Page) -> RenderableType:
+    """The same, to be shown by whoever wants to."""
+    return Group(*_drawn(page), Text())
+
+
+def _drawn(page: Page) -> Iterator[RenderableType]:
     for block in page:
         if isinstance(block, Heading):
-            console.print()
-            console.print(_heading(block), highlight=False)
+            yield Text()
+            yield _heading(block)
         else:
-            console.print(Padding(_block(block), (0, 0, 0, INDENT), expand=False), highlight=False)
-    console.print()
+            yield Padding(_block(block), (0, 0, 0, INDENT), expand=False)
 
 
 def _heading(heading: Heading) -> Text:
