@@ -30,7 +30,7 @@ from driven.settings import DEFAULT_GROUP, Settings
 from driven.wire import Completion, Submission, Succeeded
 
 if TYPE_CHECKING:
-    from driven.bus.lane import Vitals
+    from driven.bus.lane import GroupStatistics, Vitals
     from driven.wire import AggregateState
 
 ELAPSED_NS: Final = 15_000
@@ -66,6 +66,10 @@ class NotedLane:
 
     def retire(self, worker_id: int) -> None:
         """Nobody goes."""
+
+    def groups(self) -> tuple[GroupStatistics, ...]:
+        """Nobody counts."""
+        return ()
 
     def vitals(self) -> tuple[Vitals, ...]:
         """Nobody is there."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from driven.bootstrap import open_bus, open_bus_sync
     from driven.bus.histogram import Durations
-    from driven.bus.lane import Lane, LaneListener, Progress, Vitals
+    from driven.bus.lane import GroupStatistics, Lane, LaneListener, Progress, Vitals
     from driven.bus.message_bus import MessageBus
     from driven.bus.middleware import Middleware
     from driven.bus.receipts import CommandOutcome, Receipt, Settlement
     from driven.bus.shared_statistics import read_statistics
-    from driven.bus.statistics import BusStatistics, CommandStatistics, HeadStatistics, WorkerStatistics
+    from driven.bus.statistics import BusStatistics, CommandStatistics, HeadStatistics, PoolStatistics, WorkerStatistics
     from driven.bus.sync_bus import SyncBus, SyncReceipt
     from driven.configuration import load_settings
     from driven.domain.aggregate import Aggregate
@@ -79,12 +79,18 @@ if TYPE_CHECKING:
 _HOME = {
     "driven.bootstrap": ("open_bus", "open_bus_sync"),
     "driven.bus.histogram": ("Durations",),
-    "driven.bus.lane": ("Lane", "LaneListener", "Progress", "Vitals"),
+    "driven.bus.lane": ("GroupStatistics", "Lane", "LaneListener", "Progress", "Vitals"),
     "driven.bus.message_bus": ("MessageBus",),
     "driven.bus.middleware": ("Middleware",),
     "driven.bus.receipts": ("CommandOutcome", "Receipt", "Settlement"),
     "driven.bus.shared_statistics": ("read_statistics",),
-    "driven.bus.statistics": ("BusStatistics", "CommandStatistics", "HeadStatistics", "WorkerStatistics"),
+    "driven.bus.statistics": (
+        "BusStatistics",
+        "CommandStatistics",
+        "HeadStatistics",
+        "PoolStatistics",
+        "WorkerStatistics",
+    ),
     "driven.bus.sync_bus": ("SyncBus", "SyncReceipt"),
     "driven.configuration": ("load_settings",),
     "driven.domain.aggregate": ("Aggregate",),
@@ -179,6 +185,7 @@ __all__ = [
     "ExecutorClosed",
     "ExecutorStatistics",
     "GroupSettings",
+    "GroupStatistics",
     "HandlerError",
     "HeadStatistics",
     "InfrastructureError",
@@ -192,6 +199,7 @@ __all__ = [
     "MisuseError",
     "OnExhausted",
     "Placement",
+    "PoolStatistics",
     "Progress",
     "Receipt",
     "ReentrantDispatch",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from both_loops import until
-from driven import Progress, Settings, WorkerSettings, open_bus
+from driven import GroupStatistics, PoolStatistics, Progress, Settings, WorkerSettings, open_bus
 from progress_app import Wait, WaitInline, app
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ async def test_progress_of_a_worker_is_seen_with_what_the_head_waits_for(tmp_pat
     assert told.head.blocked_by.startswith(f"runs on worker {worker.worker_id} for ")
     assert told.head.age_s > 0
     assert after.workers[0].progress is None
+    assert told.pool == PoolStatistics("processes", (GroupStatistics("default", 1, 1, 0, 1, 0, 0),))
     assert (after.head, after.commands[0].running.count, after.commands[0].waiting.count) == (None, 2, 2)
     assert after.commands[0].running.longest_s >= worker.age_s
 
@@ -80,8 +82,6 @@ async def test_top_shows_to_another_process_what_statistics_says(tmp_path: Path)
 
 
 async def _both_looks() -> tuple[subprocess.CompletedProcess[str], subprocess.CompletedProcess[str]]:
-    import asyncio  # noqa: PLC0415
-
     return await asyncio.gather(asyncio.to_thread(top), asyncio.to_thread(top, "--json"))
 
 
@@ -132,6 +132,21 @@ async def test_the_log_is_the_same_with_progress_and_without(workers: int, monke
             digests.append(bus.log_digest())
 
     assert digests[0] == digests[1]
+
+
+async def test_top_on_a_terminal_draws_again_and_again_until_the_bus_is_gone(tmp_path: Path) -> None:
+    """A live view ends by itself, and says why."""
+    drawn = tmp_path / "drawn"
+    environment = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"}
+    async with open_bus(app, Settings(workers=WorkerSettings(count=0))):
+        with drawn.open("wb") as file:
+            program = [sys.executable, "-m", "driven", "top", str(os.getpid())]
+            live = subprocess.Popen(program, stdout=file, stderr=subprocess.PIPE, env=environment)  # noqa: ASYNC220 - as above
+        await until(lambda: drawn.read_bytes().count(b"messages retired") >= 2)
+    _, complaint = await asyncio.to_thread(live.communicate, timeout=LOOKING_S)
+
+    assert live.returncode == 2
+    assert b"it has no open bus" in complaint
 
 
 def test_top_of_a_process_without_a_bus_says_so() -> None:

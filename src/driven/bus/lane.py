@@ -53,6 +53,24 @@ class Vitals(msgspec.Struct, frozen=True):
     """How far the command is; None: its handler does not say."""
 
 
+class GroupStatistics(msgspec.Struct, frozen=True):
+    """The workers of one group; counts since the bus opened, unless it is said that they are of now."""
+
+    name: str
+    wanted: int
+    """How many it is to have now."""
+    ready: int
+    """How many take commands now."""
+    starting: int
+    """How many are on their way now."""
+    hired: int
+    """Workers that it was given, replacements included."""
+    died: int
+    """Those that ended, or did not get ready, without having been told to leave."""
+    dismissed: int
+    """Those that were told to leave, as there were too many, as they were to be replaced, or at the end."""
+
+
 class Lane(Protocol):
     """The way to workers."""
 
@@ -83,6 +101,9 @@ class Lane(Protocol):
         told by `LaneListener.worker_leaving` before this returns, and by `worker_left` when it has. A worker that
         is gone or leaves already is left alone.
         """
+
+    def groups(self) -> tuple[GroupStatistics, ...]:
+        """The groups that it serves, and how they are manned."""
 
     def vitals(self) -> tuple[Vitals, ...]:
         """A look at every worker."""

@@ -11,7 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from driven.bus.statistics import BusStatistics, CommandStatistics, HeadStatistics, WorkerStatistics
+from driven.bus.statistics import BusStatistics, CommandStatistics, HeadStatistics, PoolStatistics, WorkerStatistics
 
 if TYPE_CHECKING:
     from driven.bus.conductor import Conductor
@@ -36,6 +36,7 @@ class Observer:
         "_lane",
         "_names",
         "_opened_ns",
+        "_pid",
         "_progress",
         "_projections",
         "_registry",
@@ -59,6 +60,7 @@ class Observer:
         self._first_position: Final = conductor.sequencer.last_position
         self._progress: Final = progress
         self._inline_because: Final = inline_because
+        self._pid: Final = os.getpid()
         self._opened_ns: Final = time.monotonic_ns()
         self._names: Final = sorted((registry.name_of(type_id), type_id) for type_id in registry.handlers)
         self._known: Final[dict[int, tuple[Counts, CommandStatistics]]] = {}
@@ -70,7 +72,7 @@ class Observer:
         vitals = () if self._lane is None else self._lane.vitals()
         return BusStatistics(
             application=self._registry.application.name,
-            pid=os.getpid(),
+            pid=self._pid,
             taken_at_ns=time.time_ns(),
             uptime_s=(time.monotonic_ns() - self._opened_ns) / _NANOSECONDS,
             admitted=sequencer.last_position - self._first_position,
@@ -83,6 +85,7 @@ class Observer:
             head=self._head(vitals),
             commands=tuple(self._command(type_id, name) for name, type_id in self._names),
             workers=tuple(self._worker(one) for one in vitals),
+            pool=self._pool(vitals),
             projections=self._projections.statistics(),
             inline_because=self._inline_because,
         )
@@ -95,6 +98,12 @@ class Observer:
             told = CommandStatistics(name, *counts, counted.waiting.durations(), counted.running.durations())
             known = self._known[type_id] = counts, told
         return known[1]
+
+    def _pool(self, vitals: tuple[Vitals, ...]) -> PoolStatistics | None:
+        if self._lane is None:
+            return None
+        is_within = any(one.pid == self._pid for one in vitals)
+        return PoolStatistics("threads" if is_within else "processes", self._lane.groups())
 
     def _worker(self, vitals: Vitals) -> WorkerStatistics:
         entry = self._conductor.sequencer.find(vitals.position)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from driven.bus.histogram import Durations
-from driven.bus.lane import Progress
+from driven.bus.lane import GroupStatistics, Progress
 from driven.bus.projections import ProjectionStatistics
 
 
@@ -36,6 +36,14 @@ class WorkerStatistics(msgspec.Struct, frozen=True):
     """CPU time that it has had, in seconds."""
     progress: Progress | None = None
     """How far the command is; None: its handler does not say."""
+
+
+class PoolStatistics(msgspec.Struct, frozen=True):
+    """The workers of a bus as a whole."""
+
+    kind: str
+    """``processes`` or ``threads``."""
+    groups: tuple[GroupStatistics, ...]
 
 
 class CommandStatistics(msgspec.Struct, frozen=True):
@@ -102,6 +110,8 @@ class BusStatistics(msgspec.Struct, frozen=True):
     commands: tuple[CommandStatistics, ...]
     """Every command type of the application, in the order of names."""
     workers: tuple[WorkerStatistics, ...]
+    pool: PoolStatistics | None
+    """None: everything runs inline."""
     projections: tuple[ProjectionStatistics, ...]
     inline_because: str = ""
     """Why there are no workers although there should be; empty: there are, or none were wanted."""

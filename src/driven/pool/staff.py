@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from driven.bus.lane import GroupStatistics
 from driven.pool.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Staff:
         self._wanted: Final = Counter(wanted)
         self._start: Final = start
         self._members: Final[dict[int, _Member]] = {}
+        self._hired: Final[Counter[str]] = Counter()
+        self._died: Final[Counter[str]] = Counter()
         self._failed_starts: Final[Counter[str]] = Counter()
         self._backoff: Final = Backoff()
 
@@ -72,6 +75,24 @@ class Staff:
     def is_served(self, group: str) -> bool:
         """Whether a member of this group takes commands."""
         return any(member.is_ready for member in self._members.values() if member.group == group)
+
+    def groups(self) -> tuple[GroupStatistics, ...]:
+        """How each group is manned, and what has become of those that it had."""
+        return tuple(self._group_statistics(group) for group in sorted({*self._hired, *self._wanted}))
+
+    def _group_statistics(self, group: str) -> GroupStatistics:
+        members = [member for member in self._members.values() if member.group == group]
+        ready = sum(member.is_ready for member in members)
+        hired, died = self._hired[group], self._died[group]
+        return GroupStatistics(
+            name=group,
+            wanted=self._wanted[group],
+            ready=ready,
+            starting=len(members) - ready,
+            hired=hired,
+            died=died,
+            dismissed=hired - died - len(members),
+        )
 
     # Coming.
 
@@ -122,6 +143,7 @@ class Staff:
     def _hire(self, group: str, delay_s: float = 0.0) -> None:
         for _ in range(self.missing(group)):
             self._members[self._start(group, delay_s)] = _Member(group)
+            self._hired[group] += 1
 
     # Going.
 
@@ -145,7 +167,10 @@ class Staff:
 
     def lose(self, worker_id: int) -> bool:
         """A worker is dead, or was never there; whether it was a member."""
-        return self._members.pop(worker_id, None) is not None
+        member = self._members.pop(worker_id, None)
+        if member is not None:
+            self._died[member.group] += 1
+        return member is not None
 
     def dissolve(self) -> None:
         """Nobody is wanted any more, and nobody is a member."""

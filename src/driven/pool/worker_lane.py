@@ -88,6 +88,7 @@ class WorkerLane:
         self._links: Final[dict[int, Link]] = {}
         self._abandoned: Final = Abandoned()
         self._staff: Final = Staff(groups, self._start_worker)
+        self.groups: Final = self._staff.groups
         self._recycling: Final = Recycling(settings)
         self._unrung: Final[dict[int, Link]] = {}
         self._is_stopping = False

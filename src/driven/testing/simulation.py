@@ -22,7 +22,7 @@ import msgspec
 
 from driven.adapters.stores.memory import MemoryStore
 from driven.bus.conductor import Conductor
-from driven.bus.lane import Vitals
+from driven.bus.lane import GroupStatistics, Vitals
 from driven.bus.middleware import Hooks, Middleware
 from driven.bus.projections import Projections
 from driven.bus.routing import routes
@@ -141,6 +141,10 @@ class SimulatedLane:
         if worker is not None and not worker.is_leaving:
             worker.is_leaving = True
             self._listener().worker_leaving(worker_id)
+
+    def groups(self) -> tuple[GroupStatistics, ...]:
+        """All workers are always there."""
+        return tuple(GroupStatistics(name, count, count, 0, count, 0, 0) for name, count in self._groups.items())
 
     def vitals(self) -> tuple[Vitals, ...]:
         """Every worker, as idle."""

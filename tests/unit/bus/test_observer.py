@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driven import Application, Command, Placement, Settings, WorkerSettings, open_bus
+from driven import Application, Command, Envelope, Middleware, Placement, Settings, WorkerSettings, open_bus
 from driven.bus.inline_progress import InlineProgress
 from driven.bus.observer import Observer
 from driven.bus.projections import Projections
@@ -16,7 +16,7 @@ from driven.service.event_store import LoggedOutcome, MessageKind, Status
 from driven.service.intake import draft
 from driven.service.registry import build_registry
 from driven.testing.simulation import Faults, Simulation
-from ordering import app
+from ordering import Plan, app, command_of
 from ordering_draws import drawn_commands
 
 REGISTRY = build_registry(app)
@@ -34,6 +34,17 @@ def observer_of(simulation: Simulation) -> Observer:
     )
 
 
+class Discards(Middleware):
+    """Counts what was thrown away, by the hook."""
+
+    def __init__(self) -> None:
+        self.names: Counter[str] = Counter()
+
+    def discarded(self, name: str, envelope: Envelope) -> None:
+        """Count."""
+        self.names[name] += 1
+
+
 def outcomes_in_log(simulation: Simulation) -> Counter[tuple[str, Status]]:
     """Of each command type, how its commands ended, according to the log."""
     found: Counter[tuple[str, Status]] = Counter()
@@ -47,7 +58,8 @@ def outcomes_in_log(simulation: Simulation) -> Counter[tuple[str, Status]]:
 @given(st.integers(0, 2**32), st.integers(0, 4), FAULTS)
 def test_counts_of_each_command_type_are_those_of_the_log(seed: int, workers: int, faults: Faults) -> None:
     """O6: the log is the truth; what is counted beside it must not differ, whoever died and whatever was stale."""
-    simulation = Simulation(REGISTRY, workers=workers, seed=seed, faults=faults)
+    discards = Discards()
+    simulation = Simulation(REGISTRY, workers=workers, seed=seed, faults=faults, middleware=[discards])
     observer = observer_of(simulation)
 
     simulation.run(drawn_commands(seed))
@@ -57,10 +69,23 @@ def test_counts_of_each_command_type_are_those_of_the_log(seed: int, workers: in
         assert (one.succeeded, one.failed) == (logged[one.name, Status.SUCCEEDED], logged[one.name, Status.FAILED])
         assert one.parked == logged[one.name, Status.PARKED]
         assert one.queued == 0
+        assert one.discarded == discards.names[one.name]
         assert one.running.count == one.waiting.count <= one.admitted
     assert told.admitted == told.retired
     assert told.head is None
     assert sum(one.deaths for one in told.commands) <= simulation.lane.kills
+
+
+def test_deaths_are_those_that_commands_were_blamed_for() -> None:
+    """W3, W5: each worker that died while it ran a stateless command counts, once."""
+    simulation = Simulation(REGISTRY, workers=2, seed=5, faults=Faults(kill=0.3, kill_running_only=True))
+    observer = observer_of(simulation)
+
+    simulation.run([command_of(Plan(amount=amount)) for amount in range(30)])
+
+    deaths = {one.name: one.deaths for one in observer.look().commands}
+    assert simulation.lane.kills > 0
+    assert deaths == {"ordering.Audit": 0, "ordering.Compute": simulation.lane.kills, "ordering.Deposit": 0}
 
 
 @settings(max_examples=20)

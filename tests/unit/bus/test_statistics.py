@@ -8,7 +8,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from driven import BusStatistics, CommandStatistics, Durations, HeadStatistics, Progress, WorkerStatistics
+from driven import (
+    BusStatistics,
+    CommandStatistics,
+    Durations,
+    GroupStatistics,
+    HeadStatistics,
+    PoolStatistics,
+    Progress,
+    WorkerStatistics,
+)
 from driven.bus.projections import ProjectionStatistics
 
 PAGE = Path(__file__).parents[3] / "docs/reference/statistics.md"
@@ -28,12 +37,23 @@ WHOLE = BusStatistics(
     head=HeadStatistics(7, "census.MeasureFile", "runs on worker 1 for 0.1 s", 0.25, Progress(0.5, "parsing")),
     commands=(CommandStatistics("census.MeasureFile", 1, 2, 3, 4, 5, 6, Durations(), Durations(1, 0.5)),),
     workers=(WorkerStatistics(1, 70, "default", "idle", "", 0, 0.0, 5, 6, 7.5, Progress(1.0, "done")),),
+    pool=PoolStatistics("processes", (GroupStatistics("default", 2, 1, 1, 4, 1, 1),)),
     projections=(ProjectionStatistics("census.table", 5, None),),
 )
 
 
 @pytest.mark.parametrize(
-    "record", [BusStatistics, HeadStatistics, CommandStatistics, Durations, WorkerStatistics, Progress]
+    "record",
+    [
+        BusStatistics,
+        HeadStatistics,
+        CommandStatistics,
+        Durations,
+        PoolStatistics,
+        GroupStatistics,
+        WorkerStatistics,
+        Progress,
+    ],
 )
 def test_the_page_names_each_field_of_each_record(record: type[msgspec.Struct]) -> None:
     """Field names are a promise to programs: a renamed one shows here."""

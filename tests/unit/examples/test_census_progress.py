@@ -55,6 +55,7 @@ def progress(done: int, expected: int, *workers: WorkerStatistics) -> Progress:
         head=None,
         commands=(),
         workers=workers,
+        pool=None,
         projections=(),
     )
     return Progress(done=done, expected=expected, elapsed_s=4.0, files_per_second=312.4, statistics=now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from hypothesis import given
@@ -45,7 +46,7 @@ def test_whatever_happens_there_are_as_many_as_are_wanted(
 ) -> None:
     """D3: workers grow, retire, die and fail in any order; nobody is missing and nobody is one too many."""
     started = Started(wanted)
-    expected = dict(wanted)
+    expected, died, dismissed = dict(wanted), Counter[str](), Counter[str]()
     for deed, group, choice in steps:
         members = started.members(group)
         member = members[choice % len(members)] if members else None
@@ -58,17 +59,23 @@ def test_whatever_happens_there_are_as_many_as_are_wanted(
             assert started.staff.retire(member) == [member]
             assert started.staff.retire(member) == []
             expected[group] -= 1
+            dismissed[group] += 1
         elif deed == "ready":
             started.staff.make_ready(member)
         else:
             assert started.staff.lose(member)
             assert not started.staff.lose(member)
+            died[group] += 1
             if deed == "die":
                 started.staff.replace(group, has_completed=bool(choice % 2))
             else:
                 started.staff.hire_again(group)
 
         assert {name: len(started.members(name)) for name in GROUPS} == expected
+    for told in started.staff.groups():
+        assert (told.wanted, told.ready + told.starting) == (expected[told.name], expected[told.name])
+        assert told.hired == sum(group == told.name for group, _ in started.orders)
+        assert (told.died, told.dismissed) == (died[told.name], dismissed[told.name])
 
 
 def test_a_staff_is_complete_when_all_that_are_wanted_are_ready() -> None:

@@ -11,7 +11,7 @@ from driven.entrypoints.words import short, size
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from driven import CommandStatistics, HeadStatistics, Progress, WorkerStatistics
+    from driven import CommandStatistics, HeadStatistics, PoolStatistics, Progress, WorkerStatistics
     from driven.entrypoints.drawing.page import Block, Line, Page
     from driven.entrypoints.reports.top import TopReport
 
@@ -42,7 +42,7 @@ def _parts(report: TopReport) -> Iterator[Block]:
     yield Heading("commands")
     yield Table(COMMAND_TITLES, tuple(_command(one, now.application) for one in now.commands))
     if now.workers:
-        yield Heading("workers")
+        yield Heading("workers", _manning(now.pool))
         yield Table(WORKER_TITLES, tuple(_worker(one, now.application) for one in now.workers))
     stopped = [one for one in now.projections if one.stopped_by]
     if stopped:
@@ -93,6 +93,19 @@ def _command(one: CommandStatistics, application: str) -> tuple[Line, ...]:
         *(line(text) for text in shown),
         line(troubles or "-", Tone.CAUTION if troubles else Tone.FAINT),
     )
+
+
+def _manning(pool: PoolStatistics | None) -> str:
+    """How the groups are manned, where that is not as it should be, and what died."""
+    if pool is None:
+        return ""
+    parts = [pool.kind]
+    for group in pool.groups:
+        if group.ready != group.wanted:
+            parts.append(f"{group.ready} of {group.wanted} of group {group.name} ready")
+        if group.died:
+            parts.append(f"{group.died:,} of group {group.name} died")
+    return ", ".join(parts)
 
 
 def _worker(one: WorkerStatistics, application: str) -> tuple[Line, ...]:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from driven import BusStatistics, CommandStatistics, Durations, HeadStatistics, Progress, WorkerStatistics
+from driven import (
+    BusStatistics,
+    CommandStatistics,
+    Durations,
+    GroupStatistics,
+    HeadStatistics,
+    PoolStatistics,
+    Progress,
+    WorkerStatistics,
+)
 from driven.bus.projections import ProjectionStatistics
 from driven.entrypoints.drawing.plain import plain_text
 from driven.entrypoints.drawing.top import duration, top_page
@@ -26,6 +35,7 @@ IDLE = BusStatistics(
     head=None,
     commands=(CommandStatistics("census.Rare", 0, 0, 0, 0, 0, 0, Durations(), Durations()),),
     workers=(),
+    pool=None,
     projections=(),
 )
 TIMES = Durations(1_100, 2.2, 0.002, 0.003, 0.004, 0.005, 0.006)
@@ -40,6 +50,7 @@ BUSY = msgspec.structs.replace(
             2, 4713, "default", "running", "census.MeasureFile", 1_201, 1.2, 88, 50 << 20, 3.5, Progress(0.4, "parsing")
         ),
     ),
+    pool=PoolStatistics("processes", (GroupStatistics("default", 2, 1, 1, 4, 1, 1),)),
     projections=(ProjectionStatistics("census.table", 17, "KeyError: 'x'"),),
 )
 
@@ -75,6 +86,7 @@ def test_a_busy_bus_shows_its_head_its_command_types_and_its_workers() -> None:
         "MeasureFile at position 1,201 runs on worker 2 for 1.2 s; at the head for 1.50 s [####......] 40% parsing"
     ) in shown
     assert "MeasureFile 1,100 100 2.00 ms 4.00 ms 2.00 ms 4.00 ms 6.00 ms 2 failed, 1 parked, 3 stale, 4 died" in shown
+    assert "workers processes, 1 of 2 of group default ready, 1 of group default died" in shown
     assert "2 4713 default running 88 3.50 s 50 MiB MeasureFile at 1,201 for 1.20 s [####......] 40% parsing" in shown
     assert "census.table at position 17: KeyError: 'x'" in shown
 
