@@ -4,7 +4,8 @@ The conductor owns one and tells it three moments of a command: `admitted`, `ret
 wrong; and of a turn its beginning and end. Each costs a fraction of a microsecond and no memory: all is numbers, and
 histograms of fixed size. Nothing here has a say in anything: whoever wants to know looks (`Observer`).
 
-Bus thread only. It takes time through the clock that it is given, once per admission and once per new head.
+Bus thread only. It takes time through the clock that it is given, once per burst of admissions and once per new head.
+A burst is what is admitted between two turns, or in one turn after the last inline handler: a few milliseconds at most.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class CommandTally:
 class Tally:
     """Counts and times of one bus, as long-lived as its conductor."""
 
-    __slots__ = ("_clock_ns", "_head", "_head_since_ns", "_of_type", "early_most")
+    __slots__ = ("_burst_ns", "_clock_ns", "_head", "_head_since_ns", "_of_type", "early_most")
 
     def __init__(self, command_types: Iterable[int], clock_ns: Callable[[], int]) -> None:
         """`command_types` are the type numbers of commands; `clock_ns` is the clock that workers measure with as well.
@@ -68,6 +69,8 @@ class Tally:
         self._of_type: Final = {type_id: CommandTally() for type_id in command_types}
         self._head: Entry | None = None
         self._head_since_ns = 0
+        self._burst_ns = 0
+        """When the commands of this burst were admitted; 0: the next one begins a burst."""
         self.early_most = 0
         """The most outcomes that ever waited in the reorder buffer at once."""
 
@@ -77,7 +80,7 @@ class Tally:
 
     def admitted(self, entry: Entry) -> None:
         """A command has got its position."""
-        entry.admitted_ns = self._clock_ns()
+        entry.admitted_ns = self._burst_ns or self._begin_burst()
         self._of_type[entry.type_id].admitted += 1
 
     def retired(self, entry: Entry, status: Status) -> None:
@@ -91,13 +94,20 @@ class Tally:
             counted.failed += 1
         else:
             counted.parked += 1
+        if not entry.is_on_lane:  # it ran here, for as long as it took: what comes now comes later
+            self._burst_ns = 0
         completion = entry.completion
         if completion is not None and completion.started_ns:  # else nothing ran to its end
             counted.waiting.record(completion.started_ns - entry.admitted_ns)
             counted.running.record(completion.elapsed_ns)
 
+    def _begin_burst(self) -> int:
+        self._burst_ns = now_ns = self._clock_ns()
+        return now_ns
+
     def turn_begins(self, early: int) -> None:
         """So many outcomes wait in the reorder buffer: never more than now, before any of them retires."""
+        self._burst_ns = 0
         if early > self.early_most:  # noqa: PLR1730 - faster than max()
             self.early_most = early
 
