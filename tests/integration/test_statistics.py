@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from both_loops import until
-from driven import GroupStatistics, PoolStatistics, Progress, Settings, WorkerSettings, open_bus
+from driven import GroupStatistics, PoolStatistics, Progress, Settings, WorkerSettings, open_bus, read_statistics
 from progress_app import Wait, WaitInline, app
 
 if TYPE_CHECKING:
@@ -37,8 +37,19 @@ def top(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 async def parsing(bus: MessageBus) -> BusStatistics:
     """What the bus says when a worker has said that it is parsing."""
-    await until(lambda: any(one.progress == Progress(0.4, "parsing") for one in bus.statistics().workers))
-    return bus.statistics()
+    looks: list[BusStatistics] = []
+
+    def is_parsing() -> bool:
+        looks.append(bus.statistics())
+        return any(one.progress == Progress(0.4, "parsing") for one in looks[-1].workers)
+
+    await until(is_parsing)
+    return looks[-1]
+
+
+def is_shown_parsing() -> bool:
+    """Whether what this process shows to others has come to that."""
+    return any(one.progress is not None for one in read_statistics(os.getpid()).workers)
 
 
 async def test_progress_of_a_worker_is_seen_with_what_the_head_waits_for(tmp_path: Path) -> None:
@@ -50,6 +61,7 @@ async def test_progress_of_a_worker_is_seen_with_what_the_head_waits_for(tmp_pat
         (tmp_path / "go").touch()
         await first.settled()
         await second.settled()
+        await until(lambda: bus.statistics().workers[0].state == "idle")  # it says so right after its last outcome
         after = bus.statistics()
 
     (worker,) = told.workers
@@ -69,6 +81,7 @@ async def test_top_shows_to_another_process_what_statistics_says(tmp_path: Path)
     async with open_bus(app, ONE_WORKER) as bus:
         receipt = await bus.submit(Wait(str(tmp_path / "go")))
         await parsing(bus)
+        await until(is_shown_parsing)
         page, record = await _both_looks()
         (tmp_path / "go").touch()
         await receipt.settled()

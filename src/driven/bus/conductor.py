@@ -67,6 +67,9 @@ A worker holds work for one credit; half of that later it is given more."""
 class Conductor:
     """Order among the commands of one log; as long-lived as its bus."""
 
+    failure: BusClosed | None = None
+    """Why nothing goes on any more, if nothing does."""
+
     def __init__(  # noqa: PLR0913 - one argument per organ
         self,
         *,
@@ -127,8 +130,6 @@ class Conductor:
         self._admission: Final = Admission(organs, settings, clock_ns, detached)
         reactions = Reactions(registry, execution, settings.retries)
         self._retirement: Final = Retirement(organs, self._admission, reactions.to, self._halt)
-        self.failure: BusClosed | None = None
-        """Why nothing goes on any more, if nothing does."""
 
     def _organs(self) -> Organs:
         return Organs(

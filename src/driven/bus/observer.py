@@ -126,26 +126,27 @@ class Observer:
         if head is None:
             return None
         age_s = self._conductor.tally.head_age_ns(head) / _NANOSECONDS
-        on_worker = next((one.progress for one in vitals if one.position == head.position), None)
+        runs = head.started or head  # the outcome of a detached command may have to be had again
+        on_worker = next((one.progress for one in vitals if one.position == runs.position), None)
         return HeadStatistics(
             position=head.position,
             name=self._registry.name_of(head.type_id),
-            blocked_by=self._blocks(head, vitals),
+            blocked_by=self._blocks(head, runs, vitals),
             age_s=age_s,
-            progress=on_worker or self._progress.of(head.position),
+            progress=on_worker or self._progress.of(runs.position),
         )
 
-    def _blocks(self, head: Entry, vitals: tuple[Vitals, ...]) -> str:
+    def _blocks(self, head: Entry, runs: Entry, vitals: tuple[Vitals, ...]) -> str:
         """What has to happen before the head retires."""
-        traffic, position = self._conductor.traffic, head.position
+        traffic, position = self._conductor.traffic, runs.position
         if self._conductor.failure is not None:
             return "the bus has stopped"
-        if self._progress.of(position) is not None and not head.is_on_lane:
+        if self._progress.of(position) is not None and not runs.is_on_lane:
             return "runs on the bus thread"
-        if head.park_reason is not None or not head.is_on_lane or traffic.reorder_buffer.holds(position):
+        if head.park_reason is not None or not runs.is_on_lane or traffic.reorder_buffer.holds(position):
             return "is the next thing that the bus thread does"
         for one in vitals:
             if one.position == position:
                 doing = "waits for an aggregate" if one.state == "waiting" else "runs"
                 return f"{doing} on worker {one.worker_id} for {one.age_s:.1f} s"
-        return traffic.whereabouts(head)
+        return traffic.whereabouts(runs)
