@@ -342,7 +342,8 @@ class Manager:
 
     def _hire_for_what_waits(self) -> None:
         with self._desk.lock:
-            wanted = min(len(self._desk.waiting), self._desk.max_workers - self._desk.hired)
+            starting = self._desk.hired - sum(link.is_ready for link in self._desk.links.values())
+            wanted = min(len(self._desk.waiting) - starting, self._desk.max_workers - self._desk.hired)
             for _ in range(0 if self._is_stopping else wanted):
                 self._desk.hired += 1
                 self._pool.start_worker(GROUP, self._backoff.delay_s(GROUP) if self._failed_starts else 0.0)
