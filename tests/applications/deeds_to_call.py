@@ -43,6 +43,13 @@ def kill_myself() -> NoReturn:
     raise AssertionError
 
 
+def die_if_told(path: str) -> None:
+    """Die by SIGKILL when there is such a file, which then is gone; else do nothing, in no time."""
+    if Path(path).exists():
+        Path(path).unlink()
+        kill_myself()
+
+
 def wait_for(path: str) -> int:
     """Say that it runs, by a file, and wait until that is gone; return who ran it."""
     place = Path(path)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deeds_to_call import DiesWhenMade, die_getting_ready, kill_myself, note, wait_for, write_over_the_ring
+from deeds_to_call import DiesWhenMade, die_getting_ready, die_if_told, kill_myself, note, wait_for, write_over_the_ring
 from driven import DrivenError, Executor, ExecutorBroken, InfrastructureError, WorkerDied
 
 if TYPE_CHECKING:
@@ -87,6 +87,23 @@ def test_what_waited_behind_a_dead_worker_runs_elsewhere(tmp_path: Path) -> None
 
     assert isinstance(running.exception(), WorkerDied)
     assert values == [0, 1, 2, 3, 4]
+
+
+def test_what_lay_in_the_ring_of_a_dead_worker_runs_elsewhere_once(tmp_path: Path) -> None:
+    """W3, D8: calls that are known to be short lie in the ring behind the one that kills; they run once, in order."""
+    order, notes = tmp_path / "order", tmp_path / "notes"
+    with Executor(1) as executor:
+        for _ in range(100):
+            executor.submit(die_if_told, str(order)).result(PATIENCE_S)
+            executor.submit(note, str(tmp_path / "other"), "warm").result(PATIENCE_S)
+        order.touch()
+        poison = executor.submit(die_if_told, str(order))
+        behind = [executor.submit(note, str(notes), str(number)) for number in range(20)]
+        for future in behind:
+            future.result(PATIENCE_S)
+
+    assert isinstance(poison.exception(), WorkerDied)
+    assert notes.read_text("utf-8").split() == [str(number) for number in range(20)]
 
 
 def test_calls_that_kill_their_workers_one_after_another_do_not_end_the_executor() -> None:

@@ -233,6 +233,21 @@ PROGRAM = (
     "    point = executor.submit(pointed, 5).result()\n"
     "    print(type(point) is Point, point.x)\n"
 )
+
+
+def test_a_name_of_the_program_never_finds_one_of_the_worker() -> None:
+    """W1: a reference that nobody could see is not found, though the worker's own program has a `main`."""
+    told = run(
+        "import driven, pickle\n"
+        "def main(): return 1\n"
+        "with driven.Executor(1) as executor:\n"
+        "    print(executor.submit(pickle.loads, pickle.dumps(main)).exception())\n"
+    )
+
+    assert "'main'" in told.stdout
+    assert "__main__" in told.stdout
+
+
 WITHOUT_CLOUDPICKLE = "import sys; sys.modules['cloudpickle'] = None\n"
 
 
