@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from driven.bootstrap import open_bus, open_bus_sync
+    from driven.bus.auto_placement import PlacementDecision
     from driven.bus.histogram import Durations
     from driven.bus.lane import GroupStatistics, Lane, LaneListener, Progress, Vitals
     from driven.bus.message_bus import MessageBus
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "driven.bootstrap": ("open_bus", "open_bus_sync"),
+    "driven.bus.auto_placement": ("PlacementDecision",),
     "driven.bus.histogram": ("Durations",),
     "driven.bus.lane": ("GroupStatistics", "Lane", "LaneListener", "Progress", "Vitals"),
     "driven.bus.message_bus": ("MessageBus",),
@@ -199,6 +201,7 @@ __all__ = [
     "MisuseError",
     "OnExhausted",
     "Placement",
+    "PlacementDecision",
     "PoolStatistics",
     "Progress",
     "Receipt",

@@ -87,6 +87,7 @@ class Observer:
             workers=tuple(self._worker(one) for one in vitals),
             pool=self._pool(vitals),
             projections=self._projections.statistics(),
+            placements=traffic.auto_placement.decisions(self._registry.name_of),
             inline_because=self._inline_because,
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from driven.bus.auto_placement import PlacementDecision
 from driven.bus.histogram import Durations
 from driven.bus.lane import GroupStatistics, Progress
 from driven.bus.projections import ProjectionStatistics
@@ -113,5 +114,7 @@ class BusStatistics(msgspec.Struct, frozen=True):
     pool: PoolStatistics | None
     """None: everything runs inline."""
     projections: tuple[ProjectionStatistics, ...]
+    placements: tuple[PlacementDecision, ...] = ()
+    """Where commands with `Placement.AUTO` run now, and why; by name."""
     inline_because: str = ""
     """Why there are no workers although there should be; empty: there are, or none were wanted."""

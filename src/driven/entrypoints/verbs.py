@@ -38,6 +38,10 @@ ModuleApp: TypeAlias = Annotated[
 ProcessId: TypeAlias = Annotated[
     int, tyro.conf.Positional, tyro.conf.arg(metavar="PID", help="The process that opened the bus.")
 ]
+LiveProcess: TypeAlias = Annotated[
+    int | None,
+    tyro.conf.arg(metavar="PID", help="A process with an open bus of it: show what measuring has decided there."),
+]
 ApplicationName: TypeAlias = Annotated[
     str | None, tyro.conf.arg(metavar="NAME", help="Which bus of that process, if it has several.")
 ]
@@ -75,6 +79,7 @@ class Place(msgspec.Struct, frozen=True):
 
     application: ModuleApp
     config: ConfigFile = None
+    live: LiveProcess = None
     json: AsJson = False
 
     def answer(self) -> Answer:
@@ -82,7 +87,7 @@ class Place(msgspec.Struct, frozen=True):
         from driven.entrypoints.loading import load_application  # noqa: PLC0415 - see the head of this module
         from driven.entrypoints.reports.placement import placement_report  # noqa: PLC0415 - the same
 
-        report = placement_report(load_application(self.application), self.application, self.config)
+        report = placement_report(load_application(self.application), self.application, self.config, self.live)
         return Answer(report, placement_page(report))
 
 

@@ -11,6 +11,7 @@ from driven.entrypoints.words import counted, ranges, short
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from driven.bus.auto_placement import PlacementDecision
     from driven.entrypoints.drawing.page import Block, Line, Page
     from driven.entrypoints.reports.placement import GroupReport, PlacedCommand, PlacementReport
 
@@ -38,6 +39,10 @@ def _parts(report: PlacementReport) -> Iterator[Block]:
     yield Table(titles, tuple(_command(report, command) for command in report.commands))
     if any(command.runs == "either" for command in report.commands):
         yield Paragraph((line(EITHER, Tone.FAINT),))
+    if report.live:
+        yield Heading(f"decided so far in process {report.live}")
+        columns = ("command", "runs", "measured", "changes", "because")
+        yield Table(columns, tuple(_decision(report, one) for one in report.decisions))
     if report.faults:
         yield Heading("faults", "workers would not start")
         yield Numbered(report.faults, Tone.BAD)
@@ -50,6 +55,16 @@ def _group(group: GroupReport) -> tuple[Line, ...]:
     idle = "" if group.is_started or not group.workers else "; not started, as no command uses workers"
     pinned = line(f"CPU {ranges(group.cpus)}") if group.cpus else NOTHING
     return (line(group.name, Tone.STRONG), line(str(group.workers)), pinned, line(group.because + idle))
+
+
+def _decision(report: PlacementReport, decision: PlacementDecision) -> tuple[Line, ...]:
+    return (
+        line(short(decision.command, report.application), Tone.COMMAND),
+        RUNS["worker" if decision.runs == "worker" else "inline"],
+        line(f"{decision.samples:,}"),
+        line(str(decision.changes)),
+        line(decision.reason),
+    )
 
 
 def _command(report: PlacementReport, command: PlacedCommand) -> tuple[Line, ...]:

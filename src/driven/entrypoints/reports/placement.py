@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import msgspec
 
 from driven.bootstrap import uses_workers, worker_groups
+from driven.bus.auto_placement import PlacementDecision
 from driven.bus.routing import routes
+from driven.bus.shared_statistics import read_statistics
 from driven.configuration import load_settings
 from driven.entrypoints.reports.placement_advice import warnings
 from driven.placement import Placement
@@ -85,6 +87,10 @@ class PlacementReport(msgspec.Struct, frozen=True):
     commands: tuple[PlacedCommand, ...]
     bus_cpus: tuple[int, ...] = ()
     """CPUs that the bus thread is pinned to; none: not pinned."""
+    live: int = 0
+    """The process of the running bus that was asked; 0: none was."""
+    decisions: tuple[PlacementDecision, ...] = ()
+    """What measuring has decided in that bus, for commands with `Placement.AUTO`."""
     faults: tuple[str, ...] = ()
     """What keeps workers from starting on this machine."""
     warnings: tuple[str, ...] = ()
@@ -96,12 +102,16 @@ class PlacementReport(msgspec.Struct, frozen=True):
         return not self.faults
 
 
-def placement_report(application: Application, reference: str, config: Path | None) -> PlacementReport:
+def placement_report(
+    application: Application, reference: str, config: Path | None, live: int | None = None
+) -> PlacementReport:
     """Find out who would run where; nothing is started.
 
-    `config` None: ``driven.toml`` in the current folder, where there is one.
+    `config` None: ``driven.toml`` in the current folder, where there is one. `live` is a process with an open bus of
+    the application, if it is to be asked what it has decided.
 
     Raises:
+        StatisticsUnavailable: there is no such bus.
         RegistrationError: the application is faulty.
         SettingsError: the configuration is, or it does not fit the application.
 
@@ -125,6 +135,8 @@ def placement_report(application: Application, reference: str, config: Path | No
         groups=groups,
         commands=commands,
         bus_cpus=pins.bus,
+        live=0 if live is None else live,
+        decisions=() if live is None else read_statistics(live, application.name).placements,
         faults=pins.faults if counts else (),
         warnings=tuple(warnings(groups, commands, cpus)),
     )
