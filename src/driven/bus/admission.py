@@ -62,7 +62,8 @@ class Admission:
             recorded_at_ns=index(self._clock_ns()),  # a float would be refused by whoever decodes it
             trace=trace,
         )
-        entry.park_reason = over_budget(entry, self._settings, self._registry.name_of)
+        if cause is not None:  # a root has caused nothing yet
+            entry.park_reason = over_budget(entry, self._settings, self._registry.name_of)
         self._write(entry, MessageKind.COMMAND)
         self._tally.admitted(entry)
         handler = entry.handler = self._registry.handlers[draft.type_id]
@@ -71,7 +72,7 @@ class Admission:
         entry.is_on_lane = entry.park_reason is None and self._traffic.goes_to_workers(draft.type_id)
         if self._detached and draft.type_id in self._detached:
             entry.is_detached = True
-        if self._hazards.admit(entry.position, entry.footprint):
+        if entry.footprint is None or self._hazards.admit(entry.position, entry.footprint):
             if entry.is_on_lane and self._ready is None and not self._parked_keys:  # the common case, made short
                 self._traffic.enqueue(entry)
             else:

@@ -323,7 +323,8 @@ class Conductor:
     def _make_known(self, page: Page) -> None:
         """What is on the page is in the store: show it to whoever follows or waits."""
         for outcome in page.retired:
-            self._state.appended(outcome.changes)
+            if outcome.changes:
+                self._state.appended(outcome.changes)
         self._projections.feed(page.admitted)
         for announcement in page.announcements:
             announcement()

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -25,6 +25,9 @@ from driven.errors import CommandParked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+E = TypeVar("E")
 
 
 class CommandOutcome(msgspec.Struct, frozen=True):
@@ -109,6 +112,7 @@ class Receipt:
 
     __slots__ = (
         "_abandoned",
+        "_emitted",
         "_events",
         "_failure",
         "_handled",
@@ -128,10 +132,11 @@ class Receipt:
         self._started: Milestone | None = None
         self._has_started = False
         self._settled = Milestone()
-        self._events: Callable[[], tuple[Event, ...]] = tuple
         self._failure: Exception | None = None
         self._abandoned: Exception | None = None
-        self._settlement: Callable[[], Settlement] | None = None
+        self._events: Callable[[Any], tuple[Event, ...]]
+        self._emitted: Any
+        self._settlement: Callable[[], Settlement]
 
     def __repr__(self) -> str:
         """Position, id, and how far it came."""
@@ -176,7 +181,7 @@ class Receipt:
         await self._handled.wait()
         if self._failure is not None:
             raise self._failure.with_traceback(None)
-        return CommandOutcome(self.position, self._events())
+        return CommandOutcome(self.position, self._events(self._emitted))
 
     async def settled(self) -> Settlement:
         """Wait until the command and everything it caused has retired.
@@ -188,7 +193,6 @@ class Receipt:
         await self._settled.wait()
         if self._abandoned is not None:
             raise self._abandoned.with_traceback(None)
-        assert self._settlement is not None  # noqa: S101 - settled is reached with the one or the other
         return self._settlement()
 
     def will_start(self) -> None:
@@ -201,9 +205,9 @@ class Receipt:
         if self._started is not None:
             self._started.reach()
 
-    def succeed(self, events: Callable[[], tuple[Event, ...]]) -> None:
-        """The command retired; `events` decodes what it emitted, when somebody asks."""
-        self._events = events
+    def succeed(self, events: Callable[[E], tuple[Event, ...]], emitted: E) -> None:
+        """The command retired; `events` decodes what it `emitted`, when somebody asks."""
+        self._events, self._emitted = events, emitted
         self._handled.reach()
 
     def fail(self, failure: Exception) -> None:

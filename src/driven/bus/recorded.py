@@ -45,7 +45,7 @@ def recorded_receipt(record: LogRecord, store: EventStore, catalog: Catalog) -> 
     if outcome.status is Status.STARTED:
         outcome = _late_outcome(envelope.position, store)
     if outcome.status is Status.SUCCEEDED or (outcome.status is Status.FAILED and outcome.caused[1]):
-        receipt.succeed(lambda: _events(outcome.caused, store, catalog))
+        receipt.succeed(lambda caused: _events(caused, store, catalog), outcome.caused)
     else:
         failure = outcome.failures[0]
         name = record.message.name

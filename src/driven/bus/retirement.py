@@ -112,6 +112,7 @@ class Retirement:
         logger.warning("%s at position %d is parked: %s", name, entry.position, reason)
         if entry.cause is None:
             self._announce(partial(entry.root.receipt.fail, CommandParked(name, entry.position, reason)))
+        self._traffic.reorder_buffer.forget(entry.position)  # it may be on a worker, as it was not known before
         failures = (failure or Failure("driven.errors.CommandParked", reason),)
         self._retire(entry, LoggedOutcome(entry.position, Status.PARKED, entry.attempt, failures=failures))
 
@@ -132,25 +133,23 @@ class Retirement:
         for event in events:
             self._admission.event(event, entry)
         if entry.cause is None:
-            self._announce(partial(entry.root.receipt.succeed, partial(self._decoded, events)))
+            self._announce(partial(entry.root.receipt.succeed, self._decoded, events))
         return caused
 
     def _retire(self, entry: Entry, outcome: LoggedOutcome) -> None:
         """The only moment at which anything of a message becomes visible (O2)."""
         self._sequencer.retire(entry)
-        if entry.is_on_lane:
-            if not entry.is_started:
-                self._traffic.reorder_buffer.forget(entry.position)
-        elif entry.started is not None:
+        if entry.started is not None:
             self._traffic.reorder_buffer.forget(entry.started.position)
             self._sequencer.forget_started(entry.started)
         self._journal.page.retired.append(outcome)
         if entry.handler is not None:
             self._tally.retired(entry, outcome.status)
-        for position in self._hazards.retire(entry.position, entry.footprint):
-            freed = self._sequencer.find(position)
-            if freed is not None:
-                self._admission.let_go(freed)
+        if entry.footprint is not None:
+            for position in self._hazards.retire(entry.position, entry.footprint):
+                freed = self._sequencer.find(position)
+                if freed is not None:
+                    self._admission.let_go(freed)
         if self._hooks.retired is not None:
             self._hooks.retired(self._registry.name_of(entry.type_id), entry.envelope, outcome)
         if entry.root.open == 0:

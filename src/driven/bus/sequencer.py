@@ -7,105 +7,72 @@ belongs to the sequencer and is never replaced (O8). Who retires next, `driven.b
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+import msgspec
+
+from driven.bus.hazards import Footprint
+from driven.bus.receipts import Receipt
 from driven.domain.messages import Envelope
+from driven.service.handlers import Handler
+from driven.service.intake import Draft
+from driven.wire import Completion
 
-if TYPE_CHECKING:
-    from driven.bus.hazards import Footprint
-    from driven.bus.receipts import Receipt
-    from driven.service.handlers import Handler
-    from driven.service.intake import Draft
-    from driven.wire import Completion
+# Both are made for each command and kept from the garbage collector: nothing that they hold leads back to them.
 
 
-class Root:
+class Root(msgspec.Struct, eq=False, gc=False):
     """A command from outside, and the count of what it caused that has not retired; lives until all has."""
 
-    __slots__ = ("descendants", "draft", "failed", "open", "parked", "position", "receipt")
-
     draft: Draft
-
-    receipt: Receipt
-    """What the submitter holds; given right after admission, as it needs the position."""
-
-    def __init__(self, draft: Draft) -> None:
-        """Nothing was caused yet."""
-        self.draft = draft
-        self.position = 0
-        self.open = 0
-        self.descendants = 0
-        self.failed = 0
-        self.parked = 0
+    position: int = 0
+    open: int = 0
+    descendants: int = 0
+    failed: int = 0
+    parked: int = 0
+    receipt: Receipt = None  # type: ignore[assignment]  # given right after admission, as it needs the position
+    """What the submitter holds."""
 
 
-class Entry:
+class Entry(msgspec.Struct, eq=False, gc=False):
     """One message that has a position and has not retired, and what the bus knows about its way."""
 
-    __slots__ = (
-        "admitted_ns",
-        "attempt",
-        "awaits_head",
-        "body",
-        "cause",
-        "completion",
-        "deaths",
-        "envelope",
-        "footprint",
-        "generation",
-        "handler",
-        "is_detached",
-        "is_on_lane",
-        "is_retired",
-        "is_started",
-        "late",
-        "load_ns",
-        "park_reason",
-        "position",
-        "root",
-        "started",
-        "type_id",
-        "was_head_when_sent",
-    )
-
-    admitted_ns: int
+    envelope: Envelope
+    position: int
+    """Its place in the total order."""
+    type_id: int
+    body: bytes
+    root: Root
+    cause: Entry | None
+    """Kept for the chain of causes; None for a root."""
+    handler: Handler | None = None
+    """None: an event."""
+    footprint: Footprint = None
+    park_reason: str | None = None
+    """Why it will be parked instead of run, if it will."""
+    is_on_lane: bool = False
+    """Whether it runs on workers."""
+    attempt: int = 1
+    deaths: int = 0
+    generation: int = 0
+    awaits_head: bool = False
+    """Whether it is sent again only when it is at the head."""
+    was_head_when_sent: bool = False
+    is_retired: bool = False
+    is_detached: bool = False
+    """Whether it retires as started (O9)."""
+    is_started: bool = False
+    """Whether it has, and its outcome has not retired yet."""
+    late: Entry | None = None
+    """Of a command that has started: the entry of its outcome, once it has one."""
+    started: Entry | None = None
+    """Of the entry of such an outcome: the command that started; until it retires, so that no circle remains."""
+    load_ns: float = 0.0
+    """The scheduler's: what it is expected to take."""
+    admitted_ns: int = 0
     """When it was admitted, on the clock of the tally; commands only."""
-
-    def __init__(self, envelope: Envelope, type_id: int, body: bytes, root: Root, cause: Entry | None) -> None:
-        """`cause` is kept for the chain of causes; it is None for a root."""
-        self.envelope: Final = envelope
-        self.position: Final = envelope.position
-        """Its place in the total order."""
-        self.type_id: Final = type_id
-        self.body: Final = body
-        self.root: Final = root
-        self.cause: Final = cause
-        self.handler: Handler | None = None
-        """None: an event."""
-        self.footprint: Footprint = None
-        self.park_reason: str | None = None
-        """Why it will be parked instead of run, if it will."""
-        self.is_on_lane = False
-        """Whether it runs on workers."""
-        self.attempt = 1
-        self.deaths = 0
-        self.generation = 0
-        self.awaits_head = False
-        """Whether it is sent again only when it is at the head."""
-        self.was_head_when_sent = False
-        self.is_retired = False
-        self.is_detached = False
-        """Whether it retires as started (O9)."""
-        self.is_started = False
-        """Whether it has, and its outcome has not retired yet."""
-        self.late: Entry | None = None
-        """Of a command that has started: the entry of its outcome, once it has one."""
-        self.started: Entry | None = None
-        """Of the entry of such an outcome: the command that started."""
-        self.load_ns = 0.0
-        """The scheduler's: what it is expected to take."""
-        self.completion: Completion | None = None
-        """What came of its latest run, once it was at the head."""
+    completion: Completion | None = None
+    """What came of its latest run, once it was at the head."""
 
     @property
     def key(self) -> str | None:
@@ -177,7 +144,7 @@ class Sequencer:
             recorded_at_ns,
             trace,
         )
-        entry = Entry(envelope, type_id, body, root, cause)
+        entry = Entry(envelope, position, type_id, body, root, cause)
         self.queue.append(entry)
         self._by_position[position] = entry
         return entry
@@ -196,7 +163,7 @@ class Sequencer:
             recorded_at_ns,
             told.trace,
         )
-        entry = Entry(envelope, started.type_id, started.body, started.root, started.cause)
+        entry = Entry(envelope, position, started.type_id, started.body, started.root, started.cause)
         entry.handler, entry.footprint, entry.attempt = started.handler, started.footprint, started.attempt
         entry.started, started.late = started, entry
         started.root.descendants += 1

@@ -32,7 +32,7 @@ async def test_any_number_of_waiters_is_woken() -> None:
     await asyncio.sleep(0)
     assert not any(task.done() for task in (*handled, *settled))
 
-    held.succeed(tuple)
+    held.succeed(tuple, ())
     assert await asyncio.gather(*handled) == [OUTCOME] * 5
     assert not any(task.done() for task in settled)
     held.settle(lambda: SETTLEMENT)
@@ -49,7 +49,7 @@ async def test_a_receipt_can_be_awaited_in_another_event_loop() -> None:
     for thread in threads[:4]:
         thread.start()
 
-    held.succeed(tuple)
+    held.succeed(tuple, ())
     for thread in threads[4:]:
         thread.start()
     await until(lambda: len(results) == len(threads))
@@ -89,7 +89,7 @@ async def test_giving_up_waiting_cancels_nothing() -> None:
     impatient.cancel()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(held.handled(), 0.001)
-    held.succeed(tuple)
+    held.succeed(tuple, ())
 
     assert await patient == OUTCOME
 
@@ -116,7 +116,7 @@ def test_a_receipt_that_was_waited_for_keeps_nothing_of_those_who_waited() -> No
     async def wait() -> weakref.ref[asyncio.AbstractEventLoop]:
         waiting = asyncio.create_task(held.handled())
         await asyncio.sleep(0)
-        held.succeed(tuple)
+        held.succeed(tuple, ())
         await waiting
         return weakref.ref(asyncio.get_running_loop())
 
@@ -136,7 +136,7 @@ def test_a_waiter_whose_loop_is_closed_does_not_stop_the_others() -> None:
     loop.run_forever()
     loop.close()
 
-    held.succeed(tuple)
+    held.succeed(tuple, ())
 
     assert asyncio.run(held.handled()) == OUTCOME
     assert not forgotten.done()
@@ -162,7 +162,7 @@ async def test_a_failure_is_raised_to_every_waiter_and_does_not_grow() -> None:
 async def test_an_abandoned_receipt_tells_why() -> None:
     """X4: the bus is gone; who waits for what had not happened is told, what had happened stays."""
     neither, handled = receipt(), receipt()
-    handled.succeed(tuple)
+    handled.succeed(tuple, ())
     waiting = asyncio.create_task(neither.handled())
     await asyncio.sleep(0)
 
@@ -183,7 +183,7 @@ async def test_what_comes_after_abandoning_changes_nothing() -> None:
     held = receipt()
     held.abandon(BusClosed("it was closed"))
 
-    held.succeed(tuple)
+    held.succeed(tuple, ())
     held.settle(lambda: SETTLEMENT)
 
     with pytest.raises(BusClosed):
@@ -197,7 +197,7 @@ def test_a_receipt_shows_how_far_it_came() -> None:
     held = receipt()
 
     shown = [repr(held)]
-    held.succeed(tuple)
+    held.succeed(tuple, ())
     shown.append(repr(held))
     held.settle(lambda: SETTLEMENT)
     shown.append(repr(held))
@@ -216,12 +216,12 @@ async def test_events_are_decoded_when_somebody_asks() -> None:
 
     asked: list[int] = []
 
-    def decode() -> tuple[Event, ...]:
+    def decode(emitted: bytes) -> tuple[Event, ...]:
         asked.append(1)
         return (Done(1), Done(2))
 
     held = receipt()
-    held.succeed(decode)
+    held.succeed(decode, b"")
     assert asked == []
 
     outcome = await held.handled()
