@@ -44,7 +44,7 @@ def test_a_contender_runs_tasks_and_leaves_nothing_behind(key: str, tmp_path: Pa
     """W7: the contract of `contenders.port`, and after it no process that descends from there, orphans included."""
     (one,) = (one for one in CATALOGUE if one.key == key)
     if not one.version():
-        pytest.skip(f"{one.name} is not installed, or not in this version")
+        pytest.skip(f"{one.name} is not installed")
     program = tmp_path / "contract.py"
     program.write_text(CONTRACT, "utf-8")
 

@@ -40,6 +40,7 @@ from ordering_draws import drawn_commands, ticking_clock
 import worker_test_app as deeds
 
 logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+logging.getLogger("driven.bus").setLevel(logging.ERROR)  # some of the commands are made to be parked
 ring_bytes = int(sys.argv[1])
 shm = Path("/dev/shm")
 before = set(shm.iterdir()) if shm.is_dir() else set()

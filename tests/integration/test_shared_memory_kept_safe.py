@@ -162,7 +162,7 @@ def _inherited(pid: int) -> set[str]:
 
 
 CODE_LOADERS = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
-PLAIN_CALLABLES = {"executor", "callables", "calls"}
+PLAIN_CALLABLES = {"executor", "callables", "calls", "joblib_backend"}
 """What carries plain callables for `driven.Executor`, which takes pickle: no bus uses it."""
 
 

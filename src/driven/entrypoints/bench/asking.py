@@ -61,7 +61,7 @@ def contenders_of(keys: Sequence[str]) -> list[str]:
         raise NotMeasurable(f"there is no contender {unknown[0]!r}; --contenders takes {', '.join(known)}")
     if absent := [key for key in keys if not contender(key).version()]:
         raise NotMeasurable(
-            f"{contender(absent[0]).name} is not installed, or not in this version of Driven; "
+            f"{contender(absent[0]).name} is not installed; "
             "pip install 'driven-bus[bench]' brings the light contenders, Ray and Dask are installed by themselves"
         )
     return [key for key in known if (not keys or key in keys) and contender(key).version()]

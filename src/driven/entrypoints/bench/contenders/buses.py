@@ -1,20 +1,18 @@
-"""Driven's own contenders: the ordered bus with workers, in keyed order where there is that, and without workers."""
+"""Driven's own contenders: the ordered bus with workers, in keyed order, and without workers."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
-
-import msgspec
+from typing import TYPE_CHECKING, Final, Literal
 
 import driven
 from driven.bootstrap import open_bus
 from driven.entrypoints.bench.application import Compute, DoNothing, Echo, Echoed, app
 from driven.entrypoints.bench.contenders.port import Contender, Task, Trips
 from driven.program import new_event_loop
-from driven.settings import Settings
+from driven.settings import BusSettings, Settings, WorkerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -70,16 +68,13 @@ def _answer(outcome: CommandOutcome) -> bytes | None:
     return None
 
 
-def _settings(ordering: str, workers: int) -> Settings:
-    return msgspec.convert({"bus": {"ordering": ordering}, "workers": {"count": workers}}, Settings)
-
-
-def _opener(ordering: str, *, workers_at_most: int | None = None) -> Opener:
+def _opener(ordering: Literal["strict", "keyed"], *, workers_at_most: int | None = None) -> Opener:
     @contextmanager
     def open_session(workers: int) -> Iterator[BusSession]:
         count = workers if workers_at_most is None else min(workers, workers_at_most)
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            opened = open_bus(app, _settings(ordering, count))
+            settings = Settings(bus=BusSettings(ordering=ordering), workers=WorkerSettings(count=count))
+            opened = open_bus(app, settings)
             bus = runner.run(opened.__aenter__())
             try:
                 yield BusSession(bus, runner)
@@ -87,15 +82,6 @@ def _opener(ordering: str, *, workers_at_most: int | None = None) -> Opener:
                 runner.run(opened.__aexit__(None, None, None))
 
     return open_session
-
-
-def _version_with(ordering: str) -> str:
-    """The version of Driven, empty when it does not know this ordering."""
-    try:
-        _settings(ordering, 1)
-    except msgspec.ValidationError:
-        return ""
-    return driven.__version__
 
 
 ORDERED: Final = Contender(
@@ -109,7 +95,7 @@ ORDERED: Final = Contender(
 KEYED: Final = Contender(
     key="bus-keyed",
     name="Driven bus, keyed order",
-    version=lambda: _version_with("keyed"),
+    version=lambda: driven.__version__,
     open=_opener("keyed"),
     remark='as the strict bus, with [bus] ordering = "keyed"',
     is_ours=True,

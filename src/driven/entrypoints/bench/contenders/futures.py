@@ -97,18 +97,14 @@ def _pebble(workers: int) -> Iterator[FutureSession]:
 
 @contextmanager
 def _ours(workers: int) -> Iterator[FutureSession]:
-    with driven.__dict__["Executor"](max_workers=workers) as executor:
+    with driven.Executor(max_workers=workers) as executor:
         yield FutureSession(executor.submit)
-
-
-def _our_version() -> str:
-    return driven.__version__ if "Executor" in driven.__all__ else ""
 
 
 EXECUTOR: Final = Contender(
     key="executor",
     name="driven.Executor",
-    version=_our_version,
+    version=lambda: driven.__version__,
     open=_ours,
     remark="submit() for each task, then result() on each future; no order is kept",
     is_ours=True,
