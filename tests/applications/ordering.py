@@ -7,6 +7,7 @@ handler reads next depends on what it has read, so that stale reads show.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import time
@@ -31,8 +32,9 @@ class Plan(msgspec.Struct, frozen=True):
     fails: str = "never"
     """``never``, ``always``, ``first`` (its first attempt only) or ``odd`` (when the balance is odd)."""
     spin_us: int = 0
-    dies: bool = False
-    """Whether its first run in a worker ends that worker."""
+    ends: str = ""
+    """How its first run in a worker ends that worker: ``kill``, ``crash``, ``exit``, ``hang`` (until it is made to
+    end), or not at all."""
     children: tuple[Plan, ...] = ()
 
 
@@ -187,11 +189,25 @@ def act(plan: Plan, context: Context) -> None:
     if marks and context.envelope.position % 3 == 0:
         scribble_once(marks, context.envelope.position)
     marks = os.environ.get("ORDERING_DEATH_MARKS")
-    if plan.dies and marks:
+    if plan.ends and marks:
         mark = os.path.join(marks, str(context.envelope.position))  # noqa: PTH118 - one import fewer in workers
         if not os.path.exists(mark):  # noqa: PTH110
             open(mark, "w").close()  # noqa: PTH123
+            end(plan.ends)
+
+
+def end(how: str) -> None:
+    """Be the end of this process."""
+    match how:
+        case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "crash":
+            faulthandler._sigsegv()  # type: ignore[attr-defined]  # noqa: SLF001 - a crash in C code
+        case "exit":
+            os._exit(3)
+        case _:
+            while True:
+                time.sleep(1.0)
 
 
 def scribble_once(marks: str, position: int) -> None:

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 from ordering import Plan, command_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from driven import Command
 
 ROOTS = 12
 
+DEADLY = 0.03
+"""Share of the plans that end their worker."""
 
-def drawn_plan(chance: random.Random, depth: int) -> Plan:
-    """A tree of plans at most `depth` high."""
+
+def drawn_plan(chance: random.Random, depth: int, endings: Sequence[str] = ("kill",)) -> Plan:
+    """A tree of plans at most `depth` high, some of which end their worker in one of these ways."""
     return Plan(
         kind=chance.choice(["stateless", "stateless", "keyed", "keyed", "unkeyed", "forgiving"]),
         key=chance.choice("abcd"),
@@ -25,15 +28,15 @@ def drawn_plan(chance: random.Random, depth: int) -> Plan:
         amount=chance.randint(0, 50),
         fails=chance.choice(["never"] * 6 + ["odd", "first", "always"]),
         spin_us=chance.choice([0, 0, 100, 1_000, 5_000]),
-        dies=chance.random() < 0.03,
-        children=tuple(drawn_plan(chance, depth - 1) for _ in range(chance.randint(0, 3))) if depth else (),
+        ends=chance.choice(endings) if chance.random() < DEADLY else "",
+        children=tuple(drawn_plan(chance, depth - 1, endings) for _ in range(chance.randint(0, 3))) if depth else (),
     )
 
 
-def drawn_commands(seed: int) -> list[Command]:
+def drawn_commands(seed: int, roots: int = ROOTS, endings: Sequence[str] = ("kill",)) -> list[Command]:
     """The root commands of one random application."""
     chance = random.Random(seed)
-    return [command_of(drawn_plan(chance, 2)) for _ in range(ROOTS)]
+    return [command_of(drawn_plan(chance, 2, endings)) for _ in range(roots)]
 
 
 def ticking_clock() -> Callable[[], int]:

@@ -138,7 +138,7 @@ async def test_long_commands_start_and_are_done_on_worker_processes_that_die(
     monkeypatch.setenv("ORDERING_DEATH_MARKS", str(tmp_path))
     store = MemoryStore()
     long_ones: list[Command] = [
-        command_of(Plan(kind=kind, key=key, touches=("a",), spin_us=20_000, dies=number == 1))
+        command_of(Plan(kind=kind, key=key, touches=("a",), spin_us=20_000, ends="kill" if number == 1 else ""))
         for number, (kind, key) in enumerate([("long", "a"), ("long keyed", "b"), ("long keyed", "a")])
     ]
 
