@@ -41,6 +41,7 @@ ENDINGS: dict[type[errors.DrivenError], tuple[dict[str, Any], str | None]] = {
     errors.WorkersUnavailable: ({"reason": "why"}, None),
     errors.SegmentUnavailable: ({"size_bytes": 4096, "reason": "why"}, "or lower [workers] ring_bytes"),
     errors.RingBroken: ({"reason": "why"}, "its worker is replaced"),
+    errors.StatisticsUnavailable: ({"pid": 7, "reason": "it has no open bus; look for it"}, "look for it"),
     errors.StoreFailed: ({"store": "memory://", "reason": "why"}, "what was appended before is still there"),
     errors.LogBusy: ({"store": "memory://", "holder": "process 7"}, "stop it, or open another log"),
 }

@@ -92,6 +92,10 @@ class Publisher:
         try:
             statistics = self._look()
             self._bulletin.post(_encode(statistics))
+        except OSError as error:  # where there is no memory for workers there is none for this
+            logger.info("The statistics of the bus are not shown to other processes: %s.", error)
+            self.close()
+            return False
         except Exception:
             logger.exception("The statistics of the bus cannot be shown any more; the bus itself is well.")
             self.close()
