@@ -124,6 +124,9 @@ def without_any_memory(script: str, *arguments: str) -> subprocess.CompletedProc
     )
 
 
+NO_MEMORY = r"no shared memory of 2,\d{3},\d{3} bytes"
+"""Two rings of 1 MiB, and what else is in a segment."""
+
 SMALL_SCRIPT = SCRIPT.replace("3 << 20", "3 << 10")
 
 
@@ -134,11 +137,11 @@ def test_where_no_memory_can_be_shared_everything_runs_inline_and_one_warning_sa
     assert finished.returncode == 0, finished.stderr
     assert len(warnings) == 2  # two buses wanted workers
     assert warnings[0].startswith("WARNING Every command runs inline, in this process and on one CPU, as workers ")
-    assert "no shared memory of 2,098,176 bytes: shared_memory said File too large (the limit on" in warnings[0]
+    assert re.search(NO_MEMORY + ": shared_memory said File too large", warnings[0])
     assert warnings[0].endswith("To run like this without a warning, set [workers] count = 0.")
     first, second, left = finished.stdout.splitlines()
     assert (first, left) == ("0 workers ", "left behind: []")
-    assert second.startswith("0 workers no shared memory of 2,098,176 bytes: ")
+    assert re.match(f"0 workers {NO_MEMORY}: ", second)
 
 
 TIMED_SCRIPT = """
@@ -158,6 +161,6 @@ def test_where_no_memory_can_be_shared_a_bus_with_a_timeout_does_not_open() -> N
     """W5, W8: inline nothing could end the command, so whoever asked for that is told before anything runs."""
     finished = without_any_memory(TIMED_SCRIPT)
     assert finished.stderr == ""
-    assert re.search(r"no shared memory of 2,\d{3},\d{3} bytes", finished.stdout)
+    assert re.search(NO_MEMORY, finished.stdout)
     assert "Inline, nothing could end what has a timeout: deeds.Do (30 s)" in finished.stdout
     assert "[workers] count = 0" in finished.stdout
