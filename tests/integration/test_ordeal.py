@@ -18,7 +18,7 @@ def expected_of(one: Round) -> Report:
 
 @pytest.mark.parametrize("seed", [1, 3, 9])
 def test_no_trouble_shows_in_the_log(seed: int) -> None:
-    """O2, O6, D8, W3 to W7: kills, stops, timeouts, crashes, tiny rings, recycling; none lost, none twice, none left."""
+    """O2, O6, D8, W3 to W7: kills, stops, timeouts, crashes, tiny rings, recycling: none lost, twice, or left."""
     one = round_of(seed, roots=20)
 
     assert ordeal(one, PATIENCE_S) == expected_of(one)

@@ -155,6 +155,14 @@ class Scheduler(Generic[CandidateT]):
         return next((worker.worker_id for worker in self._workers.values() if position in worker.held), None)
 
     @property
+    def is_anything_waiting(self) -> bool:
+        """Whether any command waits for a worker; cheaper to ask than to let nobody be served."""
+        for group in self._groups.values():  # noqa: SIM110 - a generator costs more than the question
+            if group.queue.row or group.queue.late or group.reserved:
+                return True
+        return False
+
+    @property
     def waiting(self) -> int:
         """The number of commands that may start and wait for a worker."""
         return sum(len(group.queue) + group.reserved for group in self._groups.values())

@@ -97,11 +97,10 @@ class WorkerTraffic:
 
     def dispatch(self) -> None:
         """Send out what workers have credit for."""
-        if self._lane is None:
+        if self._lane is None or not self.scheduler.is_anything_waiting:
             return
-        if len(self._sequencer):
-            head = self._order.head
-            self._dispatch(self._lane.send, head.started or head if head is not None else None)
+        head = self._order.head
+        self._dispatch(self._lane.send, head.started or head if head is not None else None)
         self._lane.ring()
 
     def _dispatch(self, send: Callable[[int, Submission, float | None], bool], head: Entry | None) -> None:

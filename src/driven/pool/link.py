@@ -63,7 +63,8 @@ _RECORD_BYTES: Final = RECORD_HEADER_BYTES + RECORD_ALIGNMENT_BYTES
 """What a record takes in the ring beside its body, at most."""
 
 RING_EVERY: Final = 16
-"""Commands in one burst after which the worker is woken again: the first wakes it, and the last, by `ring`."""
+"""Commands in one burst after which the worker is woken; the last ones wake it by `ring`. A wake-up costs the bus more
+than sending several commands, and a worker that is woken for one is asleep again before the next."""
 
 _Command = tuple[int, int]
 """position, generation"""
@@ -164,20 +165,21 @@ class Link:
             return False
         if not self._channel.put(_SUBMISSION, body):
             return False
-        if self._unrung % RING_EVERY == 0:
-            self._channel.ring()
-        self._unrung += 1
         command = (submission.envelope.position, submission.generation)
         in_flight[command] = size
         self._in_flight_bytes += size
         if timeout_s is not None:
             self._timeouts_s[command] = timeout_s
+        self._unrung += 1
+        if self._unrung == RING_EVERY:
+            self.ring()
         return True
 
     def ring(self) -> None:
         """Wake the worker if it sleeps on what it was sent."""
-        self._unrung = 0
-        self._channel.ring()
+        if self._unrung:  # else it was woken for all of it, and may well be asleep again
+            self._unrung = 0
+            self._channel.ring()
 
     def reply(self, state: AggregateState) -> None:
         """Answer the read that it waits for. RingBroken: its memory cannot be trusted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import stat
@@ -177,6 +178,7 @@ def test_a_process_of_somebody_else_is_said_to_be_somebody_elses() -> None:
 
 async def test_a_bus_that_can_post_no_more_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     """What is shown to others is never in the way: it is given up, and that is said once."""
+    caplog.set_level(logging.INFO, "driven")
     async with open_bus(counting(), INLINE) as bus:
         await settled(bus, 1)
         (link,) = shown_descriptors()
@@ -190,5 +192,5 @@ async def test_a_bus_that_can_post_no_more_goes_on(caplog: pytest.LogCaptureFixt
 
         assert bus.statistics().retired == 3
     assert [record.message for record in caplog.records if "shared" in record.message or "shown" in record.message] == [
-        "The statistics of the bus cannot be shown any more; the bus itself is well."
+        "The statistics of the bus are not shown to other processes: [Errno 9] Bad file descriptor."
     ]
