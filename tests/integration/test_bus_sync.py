@@ -82,6 +82,7 @@ def test_commands_are_handled_without_an_event_loop() -> None:
         assert receipt.handled().events == (Said("again", 2),)
         assert receipt.settled().messages == 6
         assert (receipt.position, receipt.id) == (3, "@3")
+        assert (receipt.is_handled, receipt.is_settled) == (True, True)
         assert (bus.statistics().admitted, bus.statistics().retired) == (8, 8)
         digest = bus.log_digest()
         with pytest.raises(CommandFailed, match="there is nothing to say"):
@@ -116,7 +117,9 @@ def test_giving_up_waiting_cancels_nothing_and_leaves_nothing() -> None:
         for _ in range(5):
             with pytest.raises(TimeoutError):
                 endless.settled(timeout_s=0.001)
+        endless.handled()
 
+        assert (endless.is_handled, endless.is_settled) == (True, False)
         assert bus.statistics().retired > 0
         assert len(asyncio.all_tasks(bus._loop._loop)) <= 2  # noqa: SLF001 - how many wait is not to be seen otherwise
 

@@ -42,6 +42,16 @@ class SyncReceipt:
         """The command's id."""
         return self._receipt.id
 
+    @property
+    def is_handled(self) -> bool:
+        """Whether the command itself has retired."""
+        return self._receipt.is_handled
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the command and everything it caused has retired."""
+        return self._receipt.is_settled
+
     def started(self, timeout_s: float | None = None) -> None:
         """Wait until a detached command has started; raises as `Receipt.started`, and TimeoutError."""
         self._bus.wait(self._receipt.started(), timeout_s)
