@@ -37,8 +37,15 @@ def _parts(report: DoctorReport) -> Iterator[Block]:
 
 def _finding(finding: Finding) -> tuple[Line, ...]:
     remedy = (Phrase(f"\n-> {finding.remedy}", Tone.STRONG, f"\n→ {finding.remedy}"),) if finding.remedy else ()
-    name = line(finding.name.replace("_", " "), Tone.STRONG)
-    return ((VERDICTS[finding.verdict],), name, (Phrase(finding.summary), *remedy))
+    name, summary = _told(finding)
+    return ((VERDICTS[finding.verdict],), line(name, Tone.STRONG), (Phrase(summary), *remedy))
+
+
+def _told(finding: Finding) -> tuple[str, str]:
+    """What it is about, and what is said; guarantees share a name, so what each is about stands in its place."""
+    if finding.name == "guarantee":
+        return str(finding.facts["about"]), str(finding.facts["told"])
+    return finding.name.replace("_", " "), finding.summary
 
 
 def _verdict(report: DoctorReport) -> Line:
