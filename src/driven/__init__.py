@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from driven.bus.lane import GroupStatistics, Lane, LaneListener, Progress, Vitals
     from driven.bus.message_bus import MessageBus
     from driven.bus.middleware import Middleware
+    from driven.bus.projections import ProjectionStatistics
     from driven.bus.receipts import CommandOutcome, Receipt, Settlement
     from driven.bus.shared_statistics import read_statistics
     from driven.bus.statistics import BusStatistics, CommandStatistics, HeadStatistics, PoolStatistics, WorkerStatistics
@@ -84,6 +85,7 @@ _HOME = {
     "driven.bus.lane": ("GroupStatistics", "Lane", "LaneListener", "Progress", "Vitals"),
     "driven.bus.message_bus": ("MessageBus",),
     "driven.bus.middleware": ("Middleware",),
+    "driven.bus.projections": ("ProjectionStatistics",),
     "driven.bus.receipts": ("CommandOutcome", "Receipt", "Settlement"),
     "driven.bus.shared_statistics": ("read_statistics",),
     "driven.bus.statistics": (
@@ -204,6 +206,7 @@ __all__ = [
     "PlacementDecision",
     "PoolStatistics",
     "Progress",
+    "ProjectionStatistics",
     "Receipt",
     "ReentrantDispatch",
     "RegistrationError",
