@@ -43,6 +43,8 @@ def recorded_receipt(record: LogRecord, store: EventStore, catalog: Catalog) -> 
     assert outcome is not None  # noqa: S101 - an unsettled command has its receipt in the bus
     receipt = Receipt(envelope.position, envelope.id)
     if outcome.status is Status.STARTED:
+        receipt.will_start()
+        receipt.start()
         outcome = _late_outcome(envelope.position, store)
     if outcome.status is Status.SUCCEEDED or (outcome.status is Status.FAILED and outcome.caused[1]):
         receipt.succeed(lambda caused: _events(caused, store, catalog), outcome.caused)

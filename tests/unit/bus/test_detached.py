@@ -13,7 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driven import BusSettings, CommandFailed, CommandSettings, Placement, Settings, SettingsError, WorkerSettings
+from driven import (
+    BusSettings,
+    CommandFailed,
+    CommandParked,
+    CommandSettings,
+    Placement,
+    Settings,
+    SettingsError,
+    WorkerSettings,
+)
 from driven.bus.recorded import recorded_receipt
 from driven.service.event_store import LoggedOutcome, LogRecord, MessageKind, Status, retired_records
 from driven.service.intake import draft
@@ -209,3 +218,32 @@ def test_a_long_command_cannot_be_configured_to_run_inline(placement: Placement)
 
     with pytest.raises(SettingsError, match=r"\[commands.Ponder\] makes ordering.Ponder detached with placement"):
         Simulation(REGISTRY, workers=1, seed=1, settings=settings_given)
+
+
+def test_a_long_command_that_is_parked_with_its_key_has_started_all_the_same() -> None:
+    """O9, F2, U5: whoever asks for its start is told the same by the bus and later by the log."""
+    simulation = Simulation(REGISTRY, workers=2, seed=3)
+    conductor, lane = simulation.conductor, simulation.lane
+    lane.start(conductor.traffic, lambda: None)
+    failing = Plan(kind="stateless", children=(Plan(kind="keyed", key="a", fails="always"),))
+    long = conductor.admit(draft(REGISTRY, command_of(Plan(kind="long keyed", key="a"))), None)
+    conductor.turn(8)
+    (busy,) = (one for one in lane._workers.values() if one.ring)  # noqa: SLF001 - nobody else says who has it
+    busy.is_asking = True
+
+    conductor.admit(draft(REGISTRY, command_of(failing)), None)
+    while len(conductor.sequencer) > 1:
+        conductor.turn(8)
+        lane.step()
+        simulation.committer.step()
+    busy.is_asking = False
+    while not conductor.is_settled:
+        conductor.turn(8)
+        lane.step()
+        simulation.committer.step()
+
+    (record,) = simulation.store.read(long.position - 1, 1)
+    for receipt in (long, recorded_receipt(record, simulation.store, REGISTRY.catalog)):
+        asyncio.run(receipt.started())
+        with pytest.raises(CommandParked):
+            asyncio.run(receipt.handled())
