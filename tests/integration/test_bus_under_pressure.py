@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from driven import Settings, WorkerSettings, open_bus
+from driven.bus.message_bus import TURN_LIMIT
 from driven.program import new_event_loop
+from ordering import Plan, command_of
 from ordering import app as ordering
 from ordering_draws import drawn_commands, ticking_clock
 from worker_test_app import Do, Done, app
@@ -56,3 +58,17 @@ def test_nothing_stands_still_in_the_smallest_rings(seed: int) -> None:
     """D13, F4: submissions, questions, answers and outcomes wait for room in both directions, and never in a circle."""
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         assert runner.run(digest_of(seed, 2)) == runner.run(digest_of(seed, 0))
+
+
+async def test_whoever_submits_without_a_pause_lets_the_event_loop_run_even_where_nothing_waits() -> None:
+    """F4: commands of a parked key retire inside `submit`, one by one, and nobody else would get to do anything."""
+    failing = Plan(children=(Plan(kind="keyed", fails="always"),))
+    async with open_bus(ordering, Settings(workers=WorkerSettings(count=1))) as bus:
+        await (await bus.submit(command_of(failing))).settled()
+        others = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(others.set_result, None)
+
+        for _ in range(2 * TURN_LIMIT):
+            await bus.submit(command_of(Plan(kind="keyed")))
+
+        assert others.done()

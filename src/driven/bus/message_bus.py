@@ -218,7 +218,9 @@ class MessageBus:
         """Give the conductor a turn: soon, for many at once; now, if all there is to do is to send one to a worker."""
         head = self._conductor.sequencer.head
         if head is not None and head.is_on_lane and len(self._conductor.sequencer) == 1:
+            accepted = self._accepted_since_pump
             self.turn_now()
+            self._accepted_since_pump = accepted  # the event loop has not got to do anything else
         else:
             self.wake()
 
