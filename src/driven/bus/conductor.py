@@ -177,6 +177,11 @@ class Conductor:
         return self._journal.latest
 
     @property
+    def head(self) -> Entry | None:
+        """What retires next: in keyed order, who holds up all others, if anybody does; else the oldest message."""
+        return self._order.head or self.sequencer.head
+
+    @property
     def parked(self) -> int:
         """Messages that were set aside since the bus opened."""
         return self._retirement.parked
@@ -210,7 +215,7 @@ class Conductor:
         if self.failure is None:
             self.traffic.dispatch()
         self._journal.flush()
-        self.tally.turn_ends(self.sequencer.head)
+        self.tally.turn_ends(self.head)
         return is_over
 
     def _step(self) -> bool:
@@ -248,10 +253,10 @@ class Conductor:
         entry = self.sequencer.find(position)
         if entry is None or (entry.is_detached and not entry.is_started):
             return
-        if entry.is_started and entry.late is None:
+        if entry.is_started and not entry.late:
             self._finished.append(entry)
         elif self._order.ready is not None:
-            self._order.ready((entry.late or entry).position)
+            self._order.ready(entry.late or entry.position)
 
     def _late_outcome(self, entry: Entry, started: Entry) -> Completion | None:
         """The outcome that a command which retired as started has brought; None while it has to run again."""

@@ -123,7 +123,7 @@ class Observer:
         )
 
     def _head(self, vitals: tuple[Vitals, ...]) -> HeadStatistics | None:
-        head = self._conductor.sequencer.head
+        head = self._conductor.head
         if head is None:
             return None
         age_s = self._conductor.tally.head_age_ns(head) / _NANOSECONDS

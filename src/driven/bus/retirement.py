@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from driven.bus.routing import Route
     from driven.bus.sequencer import Entry
     from driven.domain.messages import Event
-    from driven.wire import Succeeded
+    from driven.wire import Catalog, Succeeded
 
 logger = logging.getLogger("driven.bus")
 
@@ -55,6 +55,8 @@ class Retirement:
         self._tally: Final = organs.tally
         self._admission: Final = admission
         self._react: Final = react
+        self._decoded: Final = partial(_decoded, organs.registry.catalog)
+        """What receipts hold: it does not lead back to the bus."""
         self._halt: Final = halt
         self._parked_keys: Final = organs.parked_keys
         self.parked = 0
@@ -163,5 +165,6 @@ class Retirement:
         name = self._registry.name_of(entry.type_id)
         return CommandFailed(name, entry.position, failure.error_type, failure.message, failure.traceback)
 
-    def _decoded(self, events: Sequence[EncodedMessage]) -> tuple[Event, ...]:
-        return tuple(self._registry.catalog.decode(event.type_id, event.body) for event in events)
+
+def _decoded(catalog: Catalog, events: Sequence[EncodedMessage]) -> tuple[Event, ...]:
+    return tuple(catalog.decode(event.type_id, event.body) for event in events)

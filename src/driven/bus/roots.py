@@ -37,11 +37,19 @@ class OpenRoots:
 
     def settle(self, root: Root) -> None:
         """All of it has retired and is in the store: say so, and forget it."""
-        del self._by_position[root.position]
+        if self._by_position.pop(root.position, None) is None:  # abandoned while the batch was under way
+            return
         self._by_id.pop(root.receipt.id, None)
         root.receipt.settle(partial(Settlement, root.descendants + 1, root.failed, root.parked))
 
     def abandon(self, failure: BusClosed) -> None:
-        """Nothing goes on: whoever waits is told why."""
+        """Nothing goes on: whoever waits is told why.
+
+        Roots let go of their receipts: a receipt holds what is raised, that the frames it went through, these the bus,
+        and that the roots, which the garbage collector does not see: such a circle would stay for ever.
+        """
         for root in self._by_position.values():
             root.receipt.abandon(failure)
+            root.receipt = None  # type: ignore[assignment]  # nothing more will be said
+        self._by_position.clear()
+        self._by_id.clear()

@@ -63,10 +63,10 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     """Whether it retires as started (O9)."""
     is_started: bool = False
     """Whether it has, and its outcome has not retired yet."""
-    late: Entry | None = None
-    """Of a command that has started: the entry of its outcome, once it has one."""
+    late: int = 0
+    """Of a command that has started: the position of its outcome, once it has one; no entry, that would be a circle."""
     started: Entry | None = None
-    """Of the entry of such an outcome: the command that started; until it retires, so that no circle remains."""
+    """Of the entry of such an outcome: the command that started."""
     load_ns: float = 0.0
     """The scheduler's: what it is expected to take."""
     admitted_ns: int = 0
@@ -165,7 +165,7 @@ class Sequencer:
         )
         entry = Entry(envelope, position, started.type_id, started.body, started.root, started.cause)
         entry.handler, entry.footprint, entry.attempt = started.handler, started.footprint, started.attempt
-        entry.started, started.late = started, entry
+        entry.started, started.late = started, position
         started.root.descendants += 1
         self._late += 1
         self.queue.append(entry)
@@ -194,6 +194,6 @@ class Sequencer:
     def forget_started(self, started: Entry) -> None:
         """Its outcome has retired, so nothing of it is left to do."""
         started.is_started = False
-        started.late = None
+        started.late = 0
         self._late -= 1
         del self._by_position[started.position]

@@ -72,7 +72,10 @@ class CommandStatistics(msgspec.Struct, frozen=True):
 
 
 class HeadStatistics(msgspec.Struct, frozen=True):
-    """The message that retires next, and what it waits for."""
+    """The message that retires next, and what it waits for.
+
+    With ``ordering="keyed"``: the one that all others wait for, if there is one, else the oldest of those left.
+    """
 
     position: int
     name: str

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,9 +18,9 @@ from hypothesis import strategies as st
 from driven import BusClosed, BusSettings, CommandSettings, Settings, WorkerSettings, open_bus
 from driven.adapters.stores.memory import MemoryStore
 from driven.bus.hazards import UNKEYED
+from driven.bus.receipts import Receipt
 from driven.bus.recorded import recorded_receipt
 from driven.bus.reorder_buffer import ReorderBuffer
-from driven.bus.sequencer import Entry, Root
 from driven.errors import StoreFailed, WorkersUnavailable
 from driven.placement import Placement
 from driven.service.event_store import Status
@@ -29,7 +31,8 @@ from driven.wire import ReadRequest
 from ordering import Plan, app, command_of
 
 if TYPE_CHECKING:
-    from driven.bus.receipts import Receipt, Settlement
+    from driven.bus.conductor import Conductor
+    from driven.bus.receipts import Settlement
     from driven.wire import AggregateState, Completion
 
 KINDS = st.sampled_from(["stateless", "keyed", "keyed", "unkeyed", "forgiving"])
@@ -159,7 +162,8 @@ def test_a_bus_forgets_its_roots_whatever_became_of_them() -> None:
                 await (await bus.submit(command_of(plan))).settled()
             assert bus.statistics().parked > 0
             gc.collect()
-            return sum(isinstance(one, Root | Entry) for one in gc.get_objects())
+            # Roots and entries are hidden from the garbage collector; what submitters hold is not, and roots hold it.
+            return sum(isinstance(one, Receipt) for one in gc.get_objects())
 
     assert asyncio.run(use_a_bus()) == 0
 
@@ -273,3 +277,63 @@ def test_a_simulation_in_which_all_moves_and_nothing_retires_says_so() -> None:
 
     with pytest.raises(RuntimeError, match=r"nothing has retired for [\d,]+ steps: position 1 is at the head"):
         simulation.run([command_of(Plan())])
+
+
+def test_a_bus_that_is_closed_with_things_unfinished_is_let_go() -> None:
+    """P13: entries and roots are no concern of the garbage collector, so nothing of them may lead back to the bus."""
+
+    def use_it() -> weakref.ref[Conductor]:
+        simulation = Simulation(REGISTRY, workers=2, seed=1)
+        conductor = simulation.conductor
+        simulation.lane.start(conductor.traffic, lambda: None)
+        plans = [Plan(kind="long keyed", key=key, children=(Plan(kind="keyed"),)) for key in "abc"]
+        receipts = [conductor.admit(draft(simulation.registry, command_of(plan)), None) for plan in plans]
+        while conductor.sequencer.head is not None:
+            conductor.turn(1)
+        while simulation.lane.step():
+            pass
+        conductor.turn(1)
+        while simulation.committer.step():
+            pass
+        told, left = sorted(receipts, key=lambda one: not one.is_handled)[:2]
+        assert told.is_handled
+        assert any(entry.started for entry in conductor.sequencer.queue)
+        conductor.close(BusClosed())
+        with pytest.raises(BusClosed):
+            asyncio.run(told.settled())
+        try:
+            asyncio.run(left.handled())
+        except BusClosed:
+            return weakref.ref(conductor)
+        pytest.fail("it was never handled")
+
+    handler = REGISTRY.handlers[draft(REGISTRY, command_of(Plan(kind="long keyed"))).type_id]
+    held = sys.getrefcount(handler)
+    conductor = use_it()
+    gc.collect()
+
+    assert conductor() is None
+    assert sys.getrefcount(handler) == held, "entries hold it"
+
+
+def test_what_is_parked_while_it_waits_for_a_worker_waits_no_more() -> None:
+    """P13, F2: not even where nothing comes after it; the scaler would hire for it for ever."""
+    simulation = Simulation(REGISTRY, workers=1, seed=0)
+    conductor = simulation.conductor
+    receipts = [
+        conductor.admit(draft(simulation.registry, command_of(plan)), None)
+        for plan in (Plan(kind="keyed", fails="never"), Plan(kind="keyed", fails="never"))
+    ]
+    conductor.traffic.enqueue(conductor.sequencer.queue[1])  # as what a death gives back
+    for entry in tuple(conductor.sequencer.queue):
+        entry.park_reason = "the test says so"
+    assert conductor.traffic.scheduler.waiting == 2
+
+    conductor.turn(10)
+    assert conductor.is_settled is not simulation.committer.step()
+    assert conductor.traffic.scheduler.waiting == 2, "there is no worker yet"
+    simulation.lane.start(conductor.traffic, lambda: None)
+    conductor.turn(10)
+
+    assert conductor.traffic.scheduler.waiting == 0
+    assert all(receipt.is_settled for receipt in receipts)

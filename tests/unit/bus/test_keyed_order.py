@@ -243,6 +243,20 @@ def test_a_slow_command_holds_back_its_key_and_nothing_else() -> None:
     assert all(receipt.is_settled for receipt in receipts)
 
 
+def test_who_holds_up_all_others_is_said_to_be_at_the_head() -> None:
+    """O5, O9: a command that must run with nothing changing meanwhile, even where an older one is done already."""
+    simulation = Simulation(PER_KEY, workers=2, seed=3, settings=KEYED)
+    conductor = simulation.conductor
+    for key in "ab":
+        conductor.admit(draft(PER_KEY, Move(key, Step(1))), None)
+    older, younger = conductor.sequencer.queue
+
+    before = conductor.head
+    conductor._order.make_head(younger)  # noqa: SLF001 - as stale reads do, sometimes
+
+    assert (before, conductor.head) == (older, younger)
+
+
 @settings(max_examples=60)
 @given(commands=COMMANDS, seed=SEEDS)
 def test_a_parked_key_stays_parked_and_the_others_go_on(commands: list[Command], seed: int) -> None:
