@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import signal
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
@@ -18,11 +19,19 @@ from watched_lane import PATIENCE_S, WatchedLane, watched_lane
 from worker_test_app import Do, DoWithState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from driven.wire import Failure
 
 WORKER_DIED = "driven.errors.WorkerDied"
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait, and let nothing else happen on the bus thread meanwhile."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline_s
 
 
 async def one_death(lane: WatchedLane) -> tuple[tuple[int, int] | None, Failure, set[tuple[int, int]]]:
@@ -322,3 +331,22 @@ def is_running(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+async def test_a_worker_that_says_hello_and_dies_while_the_bus_is_busy_is_replaced() -> None:
+    """D1, D8: the bus hears of its readiness and of its death in one turn, the readiness last."""
+    async with watched_lane() as lane:
+        lane.lane.grow("default")
+        async with asyncio.timeout(PATIENCE_S):
+            while len(lane.lane.vitals()) != 2:
+                await asyncio.sleep(0.001)
+        pool = lane.lane._pool  # noqa: SLF001 - nothing is told before this turn ends
+        assert pool is not None
+        worker = pool._watches[2].worker  # noqa: SLF001 - as above
+        until(lambda: not worker.channel._incoming.is_empty)  # noqa: SLF001 - as above; it has said HELLO
+        worker.kill()
+        until(lambda: 2 not in pool._watches and worker.has_ended())  # noqa: SLF001 - as above
+        await lane.until(lambda: 2 in lane.gone and len(lane.ready) == 2)
+
+        assert lane.gone[2][0] is None
+        assert await lane.text(Do("echo", "to its successor")) == "to its successor"

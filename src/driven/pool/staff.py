@@ -106,11 +106,12 @@ class Staff:
         self._wanted[group] += 1
         self._hire(group)
 
-    def make_ready(self, worker_id: int) -> None:
-        """A member takes commands."""
+    def make_ready(self, worker_id: int) -> str:
+        """A member takes commands; return its group."""
         member = self._members[worker_id]
         member.is_ready = True
         self._failed_starts[member.group] = 0
+        return member.group
 
     def relieve(self, worker_id: int) -> None:
         """Have another worker for this one, which goes on until that is ready; said again, it changes nothing."""
@@ -171,6 +172,10 @@ class Staff:
         if member is not None:
             self._died[member.group] += 1
         return member is not None
+
+    def dismiss(self, worker_id: int) -> bool:
+        """A worker is to leave, and its successor is on the way; whether it was a member."""
+        return self._members.pop(worker_id, None) is not None
 
     def dissolve(self) -> None:
         """Nobody is wanted any more, and nobody is a member."""

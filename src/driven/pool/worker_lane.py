@@ -267,8 +267,7 @@ class WorkerLane:
             self._condemn(link, Verdict(link.unfit.reason))
             return
         link.is_ready = link.is_open = True
-        group = self._workers[link.worker_id].group
-        self._staff.make_ready(link.worker_id)
+        group = self._staff.make_ready(link.worker_id)
         self._listener.worker_ready(link.worker_id, group)
         self._note_readiness()
         for leaver in self._staff.let_go(group):
@@ -336,7 +335,7 @@ class WorkerLane:
         wear = self._recycling.wear(link.worker_id, link.completed, growth_bytes)
         if wear >= DUE:
             self._staff.relieve(link.worker_id)
-        if wear >= OVERDUE and self._staff.lose(link.worker_id):
+        if wear >= OVERDUE and self._staff.dismiss(link.worker_id):
             self._dismiss(link)
 
     def _look_at_farewell(self, link: Link) -> None:
