@@ -99,6 +99,33 @@ async def test_what_a_handler_leaks_is_bounded_and_nothing_is_lost() -> None:
         assert 40 * MEGABYTE < max(seen) < 300 * MEGABYTE
 
 
+async def test_what_short_commands_leak_is_seen_between_them() -> None:
+    """P13: 60 MB more, and nothing runs by the time that anybody looks."""
+    async with watched_lane(settings=WorkerSettings(recycle_after_growth_bytes=40 * MEGABYTE)) as lane:
+        await lane.until_pool_sleeps()  # it has seen the worker without the leak
+        await lane.text(Do("leak", str(60 * MEGABYTE)))
+        pool = lane.lane._pool  # noqa: SLF001 - it tells nobody before the next command is done
+        assert pool is not None
+        async with asyncio.timeout(PATIENCE_S):
+            while not pool.growth_bytes(1):
+                await asyncio.sleep(0.01)
+        await lane.text(Do("echo"), 1)
+        await lane.until(lambda: 1 in lane.left)
+
+        assert set(lane.ready) == {2}
+
+
+async def test_those_that_have_done_more_than_their_share_are_dismissed_and_not_dead() -> None:
+    """D3, P13: at twice its share a worker leaves before its successor is ready; statistics say what became of it."""
+    async with watched_lane(settings=WorkerSettings(recycle_after_commands=1)) as lane:
+        await run_all(lane, 6, Do("echo"))
+        (group,) = lane.lane.groups()
+
+        assert lane.left
+        assert (group.died, lane.gone) == (0, {})
+        assert group.dismissed >= len(lane.left)
+
+
 async def test_memory_beyond_the_limit_is_refused_to_one_command_and_the_worker_lives() -> None:
     """W6, P14: MemoryError in the handler, with its traceback."""
     async with watched_lane(settings=WorkerSettings(memory_limit_bytes=256 * MEGABYTE)) as lane:

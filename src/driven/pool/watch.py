@@ -60,6 +60,7 @@ class Watch:
     __slots__ = (
         "_beat_ns",
         "_command",
+        "_completed",
         "_first_rss_bytes",
         "_is_starting",
         "_memory_age_s",
@@ -90,6 +91,7 @@ class Watch:
         self._sign_look_s = sign_look_s(plan)
         self._first_rss_bytes = 0
         self._memory_age_s = 0.0
+        self._completed = 0
 
     def is_timed(self) -> bool:
         """Whether time matters to it now, so that it is to be looked at often."""
@@ -171,15 +173,19 @@ class Watch:
         return Verdict(f"its worker gave no sign of life for {timeout_s:g} s while it had nothing to do")
 
     def _look_at_memory(self, command: _Command | None, step_s: float) -> Verdict | None:
-        if not self._plan.watches_memory or command is None:
+        """Of one that runs something, or has done something since the last look: short commands leak as well."""
+        if not self._plan.watches_memory:
             return None
         self._memory_age_s += step_s
         if self._memory_age_s < MEMORY_LOOK_S:
             return None
-        self._memory_age_s = 0.0
+        completed = self.worker.channel.watched_status.completed
+        if command is None and completed == self._completed:
+            return None
+        self._completed, self._memory_age_s = completed, 0.0
         rss_bytes, limit_bytes = self._rss_bytes(), self._plan.memory_limit_bytes
         self.growth_bytes = max(0, rss_bytes - self._first_rss_bytes)
-        if not limit_bytes or rss_bytes <= limit_bytes + limit_bytes // MEMORY_MARGIN:
+        if command is None or not limit_bytes or rss_bytes <= limit_bytes + limit_bytes // MEMORY_MARGIN:
             return None
         return Verdict(
             f"its worker took {rss_bytes:,} bytes of memory, and [workers] memory_limit_bytes is {limit_bytes:,}",
