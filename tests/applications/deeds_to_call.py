@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
 READY: list[str] = []
@@ -87,6 +88,40 @@ class Stubborn(Exception):
 def be_stubborn() -> NoReturn:
     """Raise what cannot travel."""
     raise Stubborn("a mule", why="because")
+
+
+class BecomesText(Exception):
+    """An exception that pickles, and is made into something else (D9)."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return str, ("no exception",)
+
+
+class BecomesTextAtHome(Exception):
+    """As above, but only in the process that gets to know of it, which is `home`."""
+
+    def __init__(self, home: int) -> None:
+        super().__init__(home)
+        self.home = home
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return _at_home, (self.home,)
+
+
+def _at_home(home: int) -> object:
+    return "no exception" if os.getpid() == home else BecomesTextAtHome(home)
+
+
+class LetsNothingBeSet(Exception):
+    """An exception with a will of its own (D9)."""
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(name)
+
+
+def throw(kind: Callable[..., BaseException], *arguments: object) -> NoReturn:
+    """Raise one."""
+    raise kind(*arguments)
 
 
 class ExitsWhenPickled:

@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deeds_to_call import (
+    BecomesText,
+    BecomesTextAtHome,
     ExitsWhenMade,
     ExitsWhenPickled,
+    LetsNothingBeSet,
     RaisesWhenMade,
     authkey,
     be_stubborn,
@@ -26,6 +29,7 @@ from deeds_to_call import (
     interrupt,
     note,
     ready,
+    throw,
     wait_for,
     wait_for_words,
 )
@@ -101,6 +105,35 @@ def test_an_exception_that_cannot_be_made_again_is_told(executor: Executor) -> N
     assert isinstance(error, CallFailed)
     assert (error.error_type, error.error_message) == ("deeds_to_call.Stubborn", "a mule")
     assert "be_stubborn" in error.remote_traceback
+
+
+def test_an_exception_that_becomes_something_else_on_its_way_fails_its_call(executor: Executor) -> None:
+    """D9, D4: made into a text there, or only here, or one that lets no cause be set; the next call goes on."""
+    there = executor.submit(throw, BecomesText, "a mule").exception(PATIENCE_S)
+    here = executor.submit(throw, BecomesTextAtHome, os.getpid()).exception(PATIENCE_S)
+    stiff = executor.submit(throw, LetsNothingBeSet, "a mule").exception(PATIENCE_S)
+
+    assert isinstance(there, CallFailed)
+    assert there.error_type == "deeds_to_call.BecomesText"
+    assert isinstance(here, CallUnreadable)
+    assert isinstance(stiff, LetsNothingBeSet)
+    assert "in throw" in str(stiff.__cause__)
+    assert executor.submit(abs, -1).result(PATIENCE_S) == 1
+
+
+def test_a_future_that_somebody_else_settles_harms_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """D5: while it waits, and while its call runs; what waits behind it runs."""
+    caplog.set_level("CRITICAL", "concurrent.futures")
+    with Executor(1) as executor:
+        runs = executor.submit(wait_for, str(tmp_path / "runs"))
+        waits, last = executor.submit(abs, -1), executor.submit(abs, -2)
+        until((tmp_path / "runs").exists)
+        runs.set_result(7)
+        waits.set_result(8)
+        (tmp_path / "runs").unlink()
+
+        assert last.result(PATIENCE_S) == 2
+        assert (runs.result(), waits.result()) == (7, 8)
 
 
 def test_an_argument_that_cannot_be_pickled_fails_its_call(executor: Executor) -> None:

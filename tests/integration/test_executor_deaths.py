@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -14,6 +15,8 @@ import pytest
 
 from deeds_to_call import DiesWhenMade, die_getting_ready, die_if_told, kill_myself, note, wait_for, write_over_the_ring
 from driven import DrivenError, Executor, ExecutorBroken, InfrastructureError, WorkerDied
+from driven.calls import RETURNED
+from driven.wire import RecordKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,15 +123,48 @@ def test_calls_that_kill_their_workers_one_after_another_do_not_end_the_executor
     assert statistics.died == 5
 
 
-def test_a_worker_that_writes_what_it_must_not_is_replaced() -> None:
-    """W2: a garbled ring quarantines its worker, never the executor; the call that did it fails."""
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (30, "kind 30"),
+        (int(RecordKind.COMPLETION), "cannot be decoded"),
+        (int(RecordKind.UNFIT), "cannot be decoded"),
+        (RETURNED, "which it was not sent"),
+    ],
+)
+def test_a_worker_that_writes_what_it_must_not_is_replaced(kind: int, words: str) -> None:
+    """W2, D10: a garbled ring quarantines its worker, never the executor; the call that did it fails."""
     with Executor(1) as executor:
-        error = executor.submit(write_over_the_ring, 30).exception(PATIENCE_S)
+        error = executor.submit(write_over_the_ring, kind).exception(PATIENCE_S)
         value = executor.submit(abs, -1).result(PATIENCE_S)
 
     assert isinstance(error, WorkerDied)
-    assert "kind 30" in error.reason
+    assert words in error.reason
     assert value == 1
+
+
+def test_whatever_goes_wrong_in_its_thread_nobody_waits_for_ever(tmp_path: Path) -> None:
+    """D4: here a filter of the program's log raises; what waits fails with the reason, and `shutdown` returns."""
+    broken = [ZeroDivisionError("in a filter")]
+
+    def refuse(_: logging.LogRecord) -> bool:
+        if broken:
+            raise broken.pop()
+        return True
+
+    logger = logging.getLogger("driven.executor")
+    with Executor(1) as executor:
+        runs = executor.submit(wait_for, str(tmp_path / "runs"))
+        waits = executor.submit(wait_for, str(tmp_path / "waits"))
+        until((tmp_path / "runs").exists)
+        logger.addFilter(refuse)
+        runs.set_result(7)  # somebody else does; when the call is done that is logged
+        (tmp_path / "runs").unlink()
+        error = waits.exception(PATIENCE_S)
+    logger.removeFilter(refuse)
+
+    assert isinstance(error, ExecutorBroken)
+    assert "in a filter" in error.reason
 
 
 def test_an_initializer_that_dies_breaks_the_executor() -> None:

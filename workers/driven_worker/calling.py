@@ -15,6 +15,7 @@ the worker's own program happens to call by that name.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import time
@@ -113,13 +114,12 @@ def _set_up(body: Body) -> None:
 def _told(ending: Ending, error: BaseException) -> tuple[Ending, bytes]:
     """An exception as bytes that can be made into one again, which is tried here, and else as text (D9)."""
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    try:
+    with contextlib.suppress(BaseException):  # an exception's own methods are the user's code
         body = pickled((error.with_traceback(None), text))
-        unpickled(body)
-    except BaseException:  # noqa: BLE001 - an exception's own methods are the user's code
-        failure = failure_of(error)
-        return Ending.UNTELLABLE, pickled((failure.error_type, failure.message, text))
-    return ending, body
+        if isinstance(unpickled(body)[0], BaseException):
+            return ending, body
+    failure = failure_of(error)
+    return Ending.UNTELLABLE, pickled((failure.error_type, failure.message, text))
 
 
 def _tell(loop: Loop, head: bytes, result: bytes) -> None:

@@ -11,6 +11,8 @@ What is in flight may fill half the ring and no more, so there is always room fo
 
 from __future__ import annotations
 
+import contextlib
+import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from driven.calls import CALL_HEAD, RESULT_HEAD, RETURNED, SETUP
@@ -60,6 +62,13 @@ class Call:
         """Whether its future says that it runs: it can be cancelled no more."""
         self.suspicions = 0
         """How many workers died with it at the head of their ring, running nothing."""
+
+    def begin(self) -> bool:
+        """Have its future say that it runs; False when nobody waits for it: it was cancelled, or settled elsewhere."""
+        if not self.has_begun:
+            with contextlib.suppress(RuntimeError):  # somebody else has settled it
+                self.has_begun = self.future.set_running_or_notify_cancel()
+        return self.has_begun
 
 
 class Result(NamedTuple):
@@ -149,13 +158,17 @@ class CallLink:
 
         """
         receive = self.channel.receive
-        while (record := receive()) is not None:
-            kind, body = record
-            if kind == _COMPLETION:
-                number, elapsed_ns, ending = RESULT_HEAD.unpack_from(body)
-                results.append(Result(self._taken(number), ending, elapsed_ns, body))
-            else:
-                self._hear(kind, body)
+        try:
+            while (record := receive()) is not None:
+                kind, body = record
+                if kind == _COMPLETION:
+                    number, elapsed_ns, ending = RESULT_HEAD.unpack_from(body)
+                    results.append(Result(self._taken(number), ending, elapsed_ns, body))
+                else:
+                    self._hear(kind, body)
+        except (ValueError, struct.error) as error:
+            reason = f"its worker sent what cannot be decoded ({error!r})"
+            raise RingBroken(reason) from error
 
     def _hear(self, kind: int, body: Body) -> None:
         if kind == _HELLO:

@@ -127,10 +127,8 @@ class Desk:
 
     def _give(self, link: CallLink, call: Call) -> bool:
         """Send a call, unless it was cancelled; False when it has to wait."""
-        if not call.has_begun:
-            if not call.future.set_running_or_notify_cancel():
-                return True
-            call.has_begun = True
+        if not call.begin():
+            return True
         try:
             if not link.give(call):
                 return False

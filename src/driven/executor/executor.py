@@ -211,8 +211,8 @@ class Executor(StandardExecutor):
             self._desk.waiting.clear()
             self._desk.waiting.extend(begun)
         for call in cancelled:
-            call.future.cancel()
-            call.future.set_running_or_notify_cancel()
+            if call.future.cancel():
+                call.begin()  # tells who waits that it was cancelled
 
 
 def _check(name: str, number: int | None, complaint: str) -> None:

@@ -92,6 +92,7 @@ class Manager:
         self._failed_starts = 0
         self._is_stopping = False
         self._is_over = False
+        self._has_failed = False
 
     # What any thread calls.
 
@@ -153,15 +154,25 @@ class Manager:
     # The thread.
 
     def _run(self) -> None:
-        while True:
-            self._read_inbox()
-            if self._is_over:
-                break
-            self._turn()
-            if self.is_closing and not self._is_stopping:
-                self._stop_when_done()
-            self._sleep()
+        while not self._is_over:
+            try:
+                self._read_inbox()
+                if not self._is_over:
+                    self._turn()
+                    if self.is_closing and not self._is_stopping:
+                        self._stop_when_done()
+                    self._sleep()
+            except Exception as error:  # noqa: BLE001 - told to everybody who waits, and logged
+                self._give_up(error)
         self._end()
+
+    def _give_up(self, error: Exception) -> None:
+        """Nobody waits for ever, whatever went wrong here; the loop goes on until the workers are buried."""
+        if self._has_failed:
+            return
+        self._has_failed = True
+        self._break(ExecutorBroken(f"its own thread failed: {error!r}"))
+        logger.error("The executor's thread failed; all its workers are ended.", exc_info=error)
 
     def _read_inbox(self) -> None:
         while self._inbox:
@@ -263,7 +274,7 @@ class Manager:
             self._desk.waiting.clear()
         self._stop(0.0)
         for call in calls:
-            if call.has_begun or call.future.set_running_or_notify_cancel():
+            if call.begin():
                 fail(call, ExecutorBroken(error.reason))
 
     # What the pool says; called on this thread.

@@ -27,15 +27,16 @@ def settle(result: Result) -> None:
     call, ending = result.call, result.ending
     try:
         told = unpickled(memoryview(result.body)[RESULT_HEAD.size :])
+        failed = None if ending == Ending.RETURNED else _error_of(call, ending, told)
     except BaseException as error:  # noqa: BLE001 - making its value may do anything, SystemExit included (D10)
         unreadable = CallUnreadable(f"what {call.name} returned", _text_of(error))
         unreadable.__cause__ = error
         fail(call, unreadable)
         return
-    if ending == Ending.RETURNED:
+    if failed is None:
         _set(call.future, told)
     else:
-        fail(call, _error_of(call, ending, told))
+        fail(call, failed)
 
 
 def fail(call: Call, error: BaseException) -> None:
@@ -60,9 +61,11 @@ def _set(future: Future[Any], value: object) -> None:
 def _error_of(call: Call, ending: int, told: Any) -> BaseException:  # noqa: ANN401 - as the ending says
     if ending == Ending.UNTELLABLE:
         return CallFailed(*told)
-    error: BaseException
     error, text = told
-    error.__cause__ = _RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[arg-type]  # it takes the text
+    if not isinstance(error, BaseException):  # made by its `__reduce__`, which may make other things here than there
+        raise TypeError(f"what it raised was made into {type(error).__name__} here, which is no exception")
+    # Past what its class may have instead: an exception need not let itself be changed.
+    object.__setattr__(error, "__cause__", _RemoteTraceback(f'\n"""\n{text}"""'))  # type: ignore[arg-type]  # the text
     if ending == Ending.RAISED:
         return error
     unreadable = CallUnreadable(f"the call of {call.name}", _text_of(error))
