@@ -149,5 +149,10 @@ class Observer:
         for one in vitals:
             if one.position == position:
                 doing = "waits for an aggregate" if one.state == "waiting" else "runs"
-                return f"{doing} on worker {one.worker_id} for {one.age_s:.1f} s"
+                return f"{doing} on worker {one.worker_id} for {_spoken(one.age_s)}"
         return traffic.whereabouts(runs)
+
+
+def _spoken(seconds: float) -> str:
+    """A duration for people: below a second in milliseconds, as most commands take no longer."""
+    return f"{seconds * 1_000:.0f} ms" if seconds < 1.0 else f"{seconds:.1f} s"
