@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from deeds_to_call import DiesWhenMade, die_getting_ready, die_if_told, kill_myself, note, wait_for, write_over_the_ring
+from deeds_to_call import (
+    DiesWhenMade,
+    die_getting_ready,
+    die_if_told,
+    kill_myself,
+    note,
+    wait_and_return,
+    wait_for,
+    write_over_the_ring,
+)
 from driven import DrivenError, Executor, ExecutorBroken, InfrastructureError, WorkerDied
 from driven.calls import RETURNED
 from driven.wire import RecordKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
 PATIENCE_S = 60.0
 
@@ -165,6 +179,42 @@ def test_whatever_goes_wrong_in_its_thread_nobody_waits_for_ever(tmp_path: Path)
 
     assert isinstance(error, ExecutorBroken)
     assert "in a filter" in error.reason
+
+
+@pytest.mark.parametrize("each", [40, pytest.param(1_000, marks=pytest.mark.stress)])
+def test_eight_threads_submit_while_workers_are_killed_again_and_again(each: int) -> None:
+    """D1, D4, D8, P15: every future is done exactly once, with its own value or because its worker died."""
+    chance, told, is_over = random.Random(3), [0] * (8 * each), threading.Event()
+
+    def tell(number: int, _: object) -> None:
+        told[number] += 1
+
+    def submit(client: int) -> list[Future[object]]:
+        calls = []
+        for number in range(client * each, (client + 1) * each):
+            calls.append(executor.submit(wait_and_return, 0.002, number))
+            calls[-1].add_done_callback(partial(tell, number))
+        return calls
+
+    def kill_now_and_then() -> None:
+        while not is_over.wait(chance.uniform(0.0, 0.1)):
+            with executor._desk.lock:  # noqa: SLF001 - only those that are ready: else it is broken, and says so
+                pids = [link.worker.pid for link in executor._desk.links.values() if link.is_ready]  # noqa: SLF001
+            with suppress(ProcessLookupError, IndexError):
+                os.kill(chance.choice(pids), signal.SIGKILL)
+
+    with Executor(2) as executor, ThreadPoolExecutor(9) as threads:
+        killer = threads.submit(kill_now_and_then)
+        calls = [call for client in threads.map(submit, range(8)) for call in client]
+        errors = [call.exception(2 * PATIENCE_S) for call in calls]
+        is_over.set()
+        killer.result()
+
+    assert told == [1] * len(calls)
+    assert {type(error) for error in errors} <= {type(None), WorkerDied}
+    assert [call.result() for call, error in zip(calls, errors, strict=True) if error is None] == [
+        number for number, error in enumerate(errors) if error is None
+    ]
 
 
 def test_an_initializer_that_dies_breaks_the_executor() -> None:
