@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from driven.adapters.stores.memory import MemoryStore
+from driven.bus.lane import PoolStatistics
 from driven.bus.middleware import Hooks
 from driven.bus.order import StrictOrder
 from driven.bus.routing import routes
@@ -30,7 +31,7 @@ from driven.settings import DEFAULT_GROUP, Settings
 from driven.wire import Completion, Submission, Succeeded
 
 if TYPE_CHECKING:
-    from driven.bus.lane import GroupStatistics, Vitals
+    from driven.bus.lane import Vitals
     from driven.wire import AggregateState
 
 ELAPSED_NS: Final = 15_000
@@ -67,9 +68,9 @@ class NotedLane:
     def retire(self, worker_id: int) -> None:
         """Nobody goes."""
 
-    def groups(self) -> tuple[GroupStatistics, ...]:
+    def statistics(self) -> PoolStatistics:
         """Nobody counts."""
-        return ()
+        return PoolStatistics("processes", ())
 
     def vitals(self) -> tuple[Vitals, ...]:
         """Nobody is there."""

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from driven.bootstrap import open_bus, open_bus_sync
     from driven.bus.auto_placement import PlacementDecision
     from driven.bus.histogram import Durations
-    from driven.bus.lane import GroupStatistics, Lane, LaneListener, Progress, Vitals
+    from driven.bus.lane import GroupStatistics, Lane, LaneListener, PoolStatistics, Progress, Vitals
     from driven.bus.message_bus import MessageBus
     from driven.bus.middleware import Middleware
     from driven.bus.projections import ProjectionStatistics
     from driven.bus.receipts import CommandOutcome, Receipt, Settlement
     from driven.bus.shared_statistics import read_statistics
-    from driven.bus.statistics import BusStatistics, CommandStatistics, HeadStatistics, PoolStatistics, WorkerStatistics
+    from driven.bus.statistics import BusStatistics, CommandStatistics, HeadStatistics, WorkerStatistics
     from driven.bus.sync_bus import SyncBus, SyncReceipt
     from driven.configuration import load_settings
     from driven.domain.aggregate import Aggregate
@@ -82,7 +82,7 @@ _HOME = {
     "driven.bootstrap": ("open_bus", "open_bus_sync"),
     "driven.bus.auto_placement": ("PlacementDecision",),
     "driven.bus.histogram": ("Durations",),
-    "driven.bus.lane": ("GroupStatistics", "Lane", "LaneListener", "Progress", "Vitals"),
+    "driven.bus.lane": ("GroupStatistics", "Lane", "LaneListener", "PoolStatistics", "Progress", "Vitals"),
     "driven.bus.message_bus": ("MessageBus",),
     "driven.bus.middleware": ("Middleware",),
     "driven.bus.projections": ("ProjectionStatistics",),
@@ -92,7 +92,6 @@ _HOME = {
         "BusStatistics",
         "CommandStatistics",
         "HeadStatistics",
-        "PoolStatistics",
         "WorkerStatistics",
     ),
     "driven.bus.sync_bus": ("SyncBus", "SyncReceipt"),

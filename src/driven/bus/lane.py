@@ -71,6 +71,14 @@ class GroupStatistics(msgspec.Struct, frozen=True):
     """Those that were told to leave, as there were too many, as they were to be replaced, or at the end."""
 
 
+class PoolStatistics(msgspec.Struct, frozen=True):
+    """The workers of a bus as a whole."""
+
+    kind: str
+    """``processes`` or ``threads``."""
+    groups: tuple[GroupStatistics, ...]
+
+
 class Lane(Protocol):
     """The way to workers."""
 
@@ -102,8 +110,8 @@ class Lane(Protocol):
         is gone or leaves already is left alone.
         """
 
-    def groups(self) -> tuple[GroupStatistics, ...]:
-        """The groups that it serves, and how they are manned."""
+    def statistics(self) -> PoolStatistics:
+        """Of what kind the workers are, and how their groups are manned."""
 
     def vitals(self) -> tuple[Vitals, ...]:
         """A look at every worker."""

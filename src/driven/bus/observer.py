@@ -11,7 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from driven.bus.statistics import BusStatistics, CommandStatistics, HeadStatistics, PoolStatistics, WorkerStatistics
+from driven.bus.statistics import BusStatistics, CommandStatistics, HeadStatistics, WorkerStatistics
 
 if TYPE_CHECKING:
     from driven.bus.conductor import Conductor
@@ -85,7 +85,7 @@ class Observer:
             head=self._head(vitals),
             commands=tuple(self._command(type_id, name) for name, type_id in self._names),
             workers=tuple(self._worker(one) for one in vitals),
-            pool=self._pool(vitals),
+            pool=None if self._lane is None else self._lane.statistics(),
             projections=self._projections.statistics(),
             placements=traffic.auto_placement.decisions(self._registry.name_of),
             inline_because=self._inline_because,
@@ -99,12 +99,6 @@ class Observer:
             told = CommandStatistics(name, *counts, counted.waiting.durations(), counted.running.durations())
             known = self._known[type_id] = counts, told
         return known[1]
-
-    def _pool(self, vitals: tuple[Vitals, ...]) -> PoolStatistics | None:
-        if self._lane is None:
-            return None
-        is_within = any(one.pid == self._pid for one in vitals)
-        return PoolStatistics("threads" if is_within else "processes", self._lane.groups())
 
     def _worker(self, vitals: Vitals) -> WorkerStatistics:
         entry = self._conductor.sequencer.find(vitals.position)

@@ -10,7 +10,7 @@ import msgspec
 
 from driven.bus.auto_placement import PlacementDecision
 from driven.bus.histogram import Durations
-from driven.bus.lane import GroupStatistics, Progress
+from driven.bus.lane import PoolStatistics, Progress
 from driven.bus.projections import ProjectionStatistics
 
 
@@ -37,14 +37,6 @@ class WorkerStatistics(msgspec.Struct, frozen=True):
     """CPU time that it has had, in seconds."""
     progress: Progress | None = None
     """How far the command is; None: its handler does not say."""
-
-
-class PoolStatistics(msgspec.Struct, frozen=True):
-    """The workers of a bus as a whole."""
-
-    kind: str
-    """``processes`` or ``threads``."""
-    groups: tuple[GroupStatistics, ...]
 
 
 class CommandStatistics(msgspec.Struct, frozen=True):

@@ -69,6 +69,7 @@ class ProcessWorker:
             until_started.pop_all()
         self.channel.close_remote_descriptors()
         self._seen: Final = psutil.Process(self._process.pid)
+        self._usage: Usage | None = None
         self.end_descriptor: Final = _pidfd(self._process.pid)
         """Readable when it has died; -1 where there is no such thing, and `has_died` must be asked."""
 
@@ -142,14 +143,16 @@ class ProcessWorker:
         """Whether it has ended, asked without waiting."""
         return self._process.poll() is not None
 
+    @property
     def usage(self) -> Usage | None:
         """Its memory and its CPU time, without its children's."""
-        try:
-            with self._seen.oneshot():
-                times = self._seen.cpu_times()
-                return Usage(self._seen.memory_info().rss, times.user + times.system)
-        except psutil.Error:
-            return None
+        return self._usage
+
+    def measure(self) -> None:
+        """Read both from the system."""
+        with contextlib.suppress(psutil.Error), self._seen.oneshot():
+            times = self._seen.cpu_times()
+            self._usage = Usage(self._seen.memory_info().rss, times.user + times.system)
 
     def is_stopped(self) -> bool:
         """Whether the kernel says so; a debugger that has stopped it does not count."""

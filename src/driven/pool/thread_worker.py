@@ -152,9 +152,13 @@ class ThreadWorker:
         """Whether it has ended, asked without waiting."""
         return not self._thread.is_alive()
 
+    @property
     def usage(self) -> Usage | None:
         """Nothing: its memory is the whole process's."""
         return None
+
+    def measure(self) -> None:
+        """There is nothing to measure."""
 
     def is_stopped(self) -> bool:
         """Never: who stops one thread stops them all, and then nobody asks."""

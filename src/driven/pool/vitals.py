@@ -10,6 +10,7 @@ admin-guide/cgroup-v1/memory, "OOM Control" (memory.oom_control).
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -23,8 +24,9 @@ from driven.ring.status import WorkerState
 from driven.wire import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from driven.pool.kinds import Kind
     from driven.pool.worker import Usage, Worker
     from driven.ring.channel import Channel
     from driven.ring.status import WorkerStatus
@@ -59,8 +61,13 @@ def vitals_of(  # noqa: PLR0913 - what is known of one worker
 
 def look_at(worker: Worker, *, is_leaving: bool) -> Vitals:
     """Look at a worker whose channel is open."""
-    channel, usage = worker.channel, worker.usage()
+    channel, usage = worker.channel, worker.usage
     return vitals_of(worker.worker_id, worker.pid, worker.group, channel, usage, is_leaving=is_leaving)
+
+
+def kind_of(workers: Iterable[Worker]) -> Kind:
+    """Of what kind they are, as far as can be seen: threads are in this process."""
+    return "threads" if any(worker.pid == os.getpid() for worker in workers) else "processes"
 
 
 class Abandoned:

@@ -193,5 +193,6 @@ class Watch:
         )
 
     def _rss_bytes(self) -> int:
-        usage = self.worker.usage()
+        self.worker.measure()
+        usage = self.worker.usage
         return usage.rss_bytes if usage else 0

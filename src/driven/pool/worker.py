@@ -6,7 +6,7 @@
                                   ThreadWorker    a thread of this process, which can only be asked to leave
 
 One worker is one incarnation: a replacement has another id. It belongs to the pool's thread, but for what the bus
-thread uses: `channel`, which that closes in the end, and `timeouts_s`, which that writes.
+thread uses: `channel`, which that closes in the end, `timeouts_s`, which that writes, and `usage`, which that reads.
 """
 
 from __future__ import annotations
@@ -135,8 +135,12 @@ class Worker(Protocol):
     def has_ended(self) -> bool:
         """Whether it has ended, asked without waiting."""
 
+    @property
     def usage(self) -> Usage | None:
-        """What it takes now; None when it is gone, or has nothing of its own that could be measured."""
+        """What it took when it was measured last; None when it has nothing of its own that could be measured."""
+
+    def measure(self) -> None:
+        """Ask the system what it takes now, which takes a while; nothing changes when it is gone."""
 
     def is_stopped(self) -> bool:
         """Whether somebody has stopped it, as by SIGSTOP, so that it cannot go on by itself."""

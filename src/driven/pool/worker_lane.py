@@ -13,14 +13,10 @@ loop, from `start` to `stop`, and everything here runs on the bus thread.
 
 **When a worker dies** the order of things is: everything it had finished is taken from its ring and told; then whose
 fault it was is read from its status words, and told; then as many are asked for as its group is short of, which
-are other workers, with other ids. Nothing of it can be lost, told twice, or blamed on the wrong one, at whatever
-instruction it died.
+are other workers, with other ids. Wherever it died, nothing of it is lost, told twice, or blamed on the wrong one.
 
 **When a worker is to leave** it gets STOP, finishes the command that it runs, tells it, and says GOODBYE. Then it has
-left, blamed for nothing, and what it was sent and had not begun is free to go elsewhere. Its process has
-`[workers] stop_timeout_s` from there on to end.
-
-**When a worker has done its share** (`driven.pool.recycling`) it works on until a successor is ready, and then leaves.
+left, blamed for nothing; what it had not begun goes elsewhere. It has `[workers] stop_timeout_s` from there on to end.
 """
 
 from __future__ import annotations
@@ -29,6 +25,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
+from driven.bus.lane import PoolStatistics
 from driven.errors import RingBroken, SegmentUnavailable, WorkersUnavailable
 from driven.pool.cpus import available_cpus
 from driven.pool.link import Link
@@ -36,7 +33,7 @@ from driven.pool.process_worker import ProcessWorker
 from driven.pool.recycling import DUE, OVERDUE, Recycling
 from driven.pool.staff import Staff
 from driven.pool.tick import Tick
-from driven.pool.vitals import WORKER_DIED, Abandoned, look_at, with_traceback
+from driven.pool.vitals import WORKER_DIED, Abandoned, kind_of, look_at, with_traceback
 from driven.pool.worker import Verdict, plan_of
 from driven.pool.worker_pool import STOPPED, WorkerPool
 from driven.service.failures import failure_of
@@ -88,7 +85,6 @@ class WorkerLane:
         self._links: Final[dict[int, Link]] = {}
         self._abandoned: Final = Abandoned()
         self._staff: Final = Staff(groups, self._start_worker)
-        self.groups: Final = self._staff.groups
         self._recycling: Final = Recycling(settings)
         self._unrung: Final[dict[int, Link]] = {}
         self._is_stopping = False
@@ -188,9 +184,15 @@ class WorkerLane:
             self._let_leave(leaver)
 
     def vitals(self) -> tuple[Vitals, ...]:
-        """A look at every worker."""
+        """A look at every worker; what it takes of the machine is as old as the look before, or a little younger."""
+        if self._pool is not None:
+            self._pool.measure()
         there = (look_at(worker, is_leaving=self._is_leaving(number)) for number, worker in self._workers.items())
         return (*there, *self._abandoned.vitals())
+
+    def statistics(self) -> PoolStatistics:
+        """Of what kind the workers are, and how their groups are manned."""
+        return PoolStatistics(kind_of(self._workers.values()), self._staff.groups())
 
     # What the pool calls, on the bus thread.
 

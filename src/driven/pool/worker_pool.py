@@ -51,6 +51,9 @@ logger = logging.getLogger("driven.pool")
 TICK_S: Final = 0.05
 """How often workers are looked at while something is timed."""
 
+MEASURE_S: Final = 0.1
+"""How old, in seconds, what workers take has to be before they are measured again, however often that is asked for."""
+
 LONGEST_STEP_S: Final = 1.0
 """How much time may count between two looks; more than that was a freeze, and counts for nobody."""
 
@@ -95,6 +98,7 @@ class WorkerPool:
         # A daemon: a program that ends without closing its bus ends, and its workers with it.
         self._thread: Final = threading.Thread(target=self._run, name="driven-pool", daemon=True)
         self._is_ticking = False
+        self._is_measure_due = False
         self._ids: Final = count(1)
         # The rest is the thread's own.
         self._selector: Final = selectors.DefaultSelector()
@@ -105,6 +109,7 @@ class WorkerPool:
         self._step_s = 0.0
         self._last_look_s = time.monotonic()
         self._stop_at_s: float | None = None
+        self._measure_at_s = 0.0
 
     # What the bus thread calls.
 
@@ -136,6 +141,12 @@ class WorkerPool:
         watch = self._watches.get(worker_id)
         return watch.growth_bytes if watch else 0
 
+    def measure(self) -> None:
+        """Have all workers measured soon, unless that was done just before; `Worker.usage` says what was found."""
+        if not self._is_measure_due:
+            self._is_measure_due = True
+            self._bell.ring()
+
     def watch(self) -> None:
         """Hear that a command was sent whose time is limited; costs nothing while others of the kind are under way."""
         if not self._is_ticking:
@@ -149,6 +160,7 @@ class WorkerPool:
         """Wait for the thread, which is ending or has never begun, and give up the rest."""
         if self._thread.ident is not None:
             self._thread.join()
+        self._is_measure_due = True  # there is nobody to measure any more, and no bell
         self._selector.close()
         self._bell.close()
 
@@ -168,6 +180,8 @@ class WorkerPool:
                     self._orders.popleft()()
                 self._start_what_is_due()
                 self._look()
+                if self._is_measure_due:
+                    self._measure()
         except Exception as error:
             logger.exception("The pool's thread failed; all its workers are ended.")
             self._tell(self._client.pool_broken, WorkersUnavailable(f"the pool's thread failed: {error!r}"))
@@ -210,6 +224,7 @@ class WorkerPool:
             self._tell(self._client.start_failed, worker_id, group, error)
             return
         logger.debug("Worker %d of group %s is %s.", worker_id, group, worker.name)
+        worker.measure()
         watch = self._watches[worker_id] = Watch(worker, self._plan)
         if worker.end_descriptor >= 0:
             self._selector.register(worker.end_descriptor, selectors.EVENT_READ, watch)
@@ -229,6 +244,14 @@ class WorkerPool:
                 self._condemn(worker, STOPPED, self._plan.grace_s)
             elif verdict := watch.look(self._step_s):
                 self._condemn(worker, verdict, self._plan.grace_s)
+
+    def _measure(self) -> None:
+        """Here and not where it is wanted: for each worker the system has to be asked, and the bus would wait."""
+        self._is_measure_due = False
+        if time.monotonic() >= self._measure_at_s:
+            for watch in self._watches.values():
+                watch.worker.measure()
+            self._measure_at_s = time.monotonic() + MEASURE_S
 
     def _condemn(self, worker: Worker, verdict: Verdict, grace_s: float) -> None:
         """Pass a verdict; the first one stands."""

@@ -22,7 +22,7 @@ import msgspec
 
 from driven.adapters.stores.memory import MemoryStore
 from driven.bus.conductor import Conductor
-from driven.bus.lane import GroupStatistics, Vitals
+from driven.bus.lane import GroupStatistics, PoolStatistics, Vitals
 from driven.bus.middleware import Hooks, Middleware
 from driven.bus.projections import Projections
 from driven.bus.routing import routes
@@ -142,9 +142,10 @@ class SimulatedLane:
             worker.is_leaving = True
             self._listener().worker_leaving(worker_id)
 
-    def groups(self) -> tuple[GroupStatistics, ...]:
+    def statistics(self) -> PoolStatistics:
         """All workers are always there."""
-        return tuple(GroupStatistics(name, count, count, 0, count, 0, 0) for name, count in self._groups.items())
+        groups = (GroupStatistics(name, count, count, 0, count, 0, 0) for name, count in self._groups.items())
+        return PoolStatistics("processes", tuple(groups))
 
     def vitals(self) -> tuple[Vitals, ...]:
         """Every worker, as idle."""
