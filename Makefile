@@ -38,7 +38,7 @@ test-pythons: ## the tests on each of PYTHONS that is installed
 	@for python in $(PYTHONS); do \
 		if $$python -c '' 2>/dev/null; then \
 			echo "== $$python"; \
-			$(MAKE) --no-print-directory PYTHON=$$python VENV=.venv-$$(basename $$python) test || exit 1; \
+			$(MAKE) --no-print-directory PYTHON=$$python VENV=.venv-$$(echo $${python#/} | tr / -) test || exit 1; \
 		else \
 			echo "== $$python skipped: it does not run here"; \
 		fi; \
