@@ -76,7 +76,7 @@ class Attendance:
         """The workers that are ready, and their idle seconds; `step_s` after the review before."""
         seen: dict[int, tuple[int, float]] = {}
         for one in vitals:
-            if one.state in {"starting", "stopping"}:
+            if one.state in {"starting", "stopping", "abandoned"}:
                 continue
             completed, idle_s = self._seen.get(one.worker_id, (-1, 0.0))
             is_idle = one.state == "idle" and one.completed == completed
