@@ -253,7 +253,7 @@ class _Assembly:
             lane,
             self.workers,
             members=self.groups[DEFAULT_GROUP],
-            has_waiting=partial(conductor.traffic.scheduler.has_waiting, DEFAULT_GROUP),
+            has_waiting=partial(conductor.has_waiting, DEFAULT_GROUP),
             call_on_bus_thread=asyncio.get_running_loop().call_soon_threadsafe,
         )
 

@@ -181,6 +181,10 @@ class Conductor:
         """What retires next: in keyed order, who holds up all others, if anybody does; else the oldest message."""
         return self._order.head or self.sequencer.head
 
+    def has_waiting(self, group: str) -> bool:
+        """Whether commands wait for a worker of this group, and will be sent. A guess, where another thread asks."""
+        return self.failure is None and self.traffic.scheduler.has_waiting(group)
+
     @property
     def parked(self) -> int:
         """Messages that were set aside since the bus opened."""

@@ -337,3 +337,15 @@ def test_what_is_parked_while_it_waits_for_a_worker_waits_no_more() -> None:
 
     assert conductor.traffic.scheduler.waiting == 0
     assert all(receipt.is_settled for receipt in receipts)
+
+
+def test_a_bus_that_has_stopped_has_no_need_of_workers() -> None:
+    """X4: what waits is not sent any more, so nobody is to be hired for it."""
+    simulation = Simulation(REGISTRY, workers=1, seed=0)
+    conductor = simulation.conductor
+    conductor.admit(draft(simulation.registry, command_of(Plan())), None)
+
+    before = conductor.has_waiting("default")
+    conductor.close(BusClosed())
+
+    assert (before, conductor.has_waiting("default")) == (True, False)
