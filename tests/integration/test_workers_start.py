@@ -20,7 +20,7 @@ import pytest
 from driven import GroupSettings, WorkerSettings, WorkersUnavailable
 from driven.errors import SegmentUnavailable
 from driven.pool import backoff
-from driven.pool.worker_lane import FAILED_STARTS
+from driven.pool.readiness import FAILED_STARTS
 from driven.service.wiring import Recipe
 from watched_lane import PATIENCE_S, RECIPE, REFERENCE, watched_lane
 from worker_test_app import Do
@@ -107,9 +107,9 @@ async def test_a_worker_that_does_not_get_ready_in_time_is_killed(folder: Path) 
     """W8: never a hang; `start_timeout_s` bounds the imports."""
     reference = module(folder, "import time\ntime.sleep(600)\n") + ":app"
 
-    reason = await refusal(reference, WorkerSettings(start_timeout_s=0.2))
+    reason = await refusal(reference, WorkerSettings(start_timeout_s=0.5))
 
-    assert "was not ready within 0.2 s" in reason
+    assert "was not ready within 0.5 s" in reason
     assert "most recent call first" in reason
 
 

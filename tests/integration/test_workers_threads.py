@@ -33,7 +33,7 @@ from driven import (
     open_bus,
     open_bus_sync,
 )
-from driven.pool import worker_lane
+from driven.pool import readiness
 from driven.pool.worker_lane import WorkerLane
 from driven.service.wiring import Recipe
 from thread_test_app import Ask, Meet, Pause, PauseThenRead, Submit, Told, caller
@@ -228,7 +228,7 @@ async def test_an_application_that_is_not_ready_in_time_is_given_up(
         "    return worker_test_app.app\n",
         encoding="utf-8",
     )
-    monkeypatch.setattr(worker_lane, "FAILED_STARTS", 1)
+    monkeypatch.setattr(readiness, "FAILED_STARTS", 1)
     recipe = Recipe("slow_to_start:make", (), RECIPE.wiring)
     lane = WorkerLane(WorkerSettings(start_timeout_s=0.1), {"default": 1}, recipe, "log", MAKERS["threads"])
     try:

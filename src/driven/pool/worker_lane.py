@@ -30,6 +30,7 @@ from driven.errors import RingBroken, SegmentUnavailable, WorkersUnavailable
 from driven.pool.cpus import available_cpus
 from driven.pool.link import Link
 from driven.pool.process_worker import ProcessWorker
+from driven.pool.readiness import Readiness
 from driven.pool.recycling import DUE, OVERDUE, Recycling
 from driven.pool.staff import Staff
 from driven.pool.tick import Tick
@@ -51,9 +52,6 @@ if TYPE_CHECKING:
     from driven.wire import AggregateState, Hello, Submission
 
 logger = logging.getLogger("driven.pool")
-
-FAILED_STARTS: Final = 5
-"""So many workers of a group that die before they are ready, one after the other, make the lane fail."""
 
 
 class WorkerLane:
@@ -91,8 +89,8 @@ class WorkerLane:
         self._loop: asyncio.AbstractEventLoop
         self._listener: LaneListener
         self._tick: Tick
+        self._readiness: Readiness
         self._pool: WorkerPool | None = None
-        self._started: asyncio.Future[None]
         self._closed: asyncio.Future[None]
 
     async def start(self, listener: LaneListener) -> None:
@@ -105,14 +103,15 @@ class WorkerLane:
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._tick = Tick(self._loop, self._links, self._drain, listener.turn_wanted)
-        self._started, self._closed = self._loop.create_future(), self._loop.create_future()
+        started, self._closed = self._loop.create_future(), self._loop.create_future()
+        self._readiness = Readiness(self._staff, listener, started)
         plan = plan_of(self._settings, self._recipe, self._log_id, available_cpus().count)
         self._pool = WorkerPool(self._make, plan, self, self._loop.call_soon_threadsafe)
         self._start_pool(self._pool)
         self._staff.hire_all()
-        self._note_readiness()
+        self._readiness.note()
         try:
-            await self._started
+            await started
         except BaseException:
             await self.stop(0.0)
             raise
@@ -128,7 +127,7 @@ class WorkerLane:
         if not self._is_stopping:
             self._is_stopping = True
             self._staff.dissolve()
-            self._fail_to_start("it was stopped while it started")
+            self._readiness.refuse("it was stopped while it started")
             for link in tuple(self._links.values()):
                 self._dismiss(link)
         self._pool.stop(timeout_s)
@@ -211,7 +210,7 @@ class WorkerLane:
     def start_failed(self, worker_id: int, group: str, error: Exception) -> None:
         """There could be no process."""
         if self._staff.lose(worker_id):
-            self._hire_again(group, str(error))
+            self._readiness.hire_again(group, str(error))
 
     def worker_ended(self, worker: Worker, cause: Failure) -> None:
         """Tell what it had finished, then whose fault its end was; then have as many as are missing."""
@@ -234,13 +233,13 @@ class WorkerLane:
         if link.is_ready or is_told:
             self._listener.turn_wanted()
         if was_member:
-            self._find_another(link, worker.group, with_traceback(cause))
+            self._readiness.find_another(link, worker.group, with_traceback(cause))
 
     def pool_broken(self, error: InfrastructureError) -> None:
         """No worker can be had any more."""
         self._is_stopping = True
         self._staff.dissolve()
-        if not self._fail_to_start(str(error)):
+        if not self._readiness.refuse(str(error)):
             self._listener.lane_failed(error)
             self._listener.turn_wanted()
 
@@ -271,43 +270,13 @@ class WorkerLane:
         link.is_ready = link.is_open = True
         group = self._staff.make_ready(link.worker_id)
         self._listener.worker_ready(link.worker_id, group)
-        self._note_readiness()
+        self._readiness.note()
         for leaver in self._staff.let_go(group):
             self._let_leave(leaver)
-
-    def _note_readiness(self) -> None:
-        if self._staff.is_complete and not self._started.done():
-            self._started.set_result(None)
-
-    def _fail_to_start(self, reason: str) -> bool:
-        """Make `start` raise; False when that is over."""
-        if self._started.done():
-            return False
-        self._started.set_exception(WorkersUnavailable(reason))
-        return True
 
     def _start_worker(self, group: str, delay_s: float) -> int:
         assert self._pool is not None  # noqa: S101 - nobody is hired before `start` and after `stop`
         return self._pool.start_worker(group, delay_s)
-
-    def _find_another(self, link: Link, group: str, reason: str) -> None:
-        """A worker is dead that was to stay."""
-        if link.is_ready:
-            self._staff.replace(group, has_completed=bool(link.completed))
-        # What it says that it cannot do, the next one cannot either.
-        elif link.unfit is None or not self._fail_to_start(reason):
-            self._hire_again(group, reason)
-
-    def _hire_again(self, group: str, reason: str) -> None:
-        """A worker did not get ready: try again, but not for ever."""
-        failures = self._staff.hire_again(group)
-        logger.warning("A worker of group %s did not get ready, %d in a row by now: %s", group, failures, reason)
-        if failures < FAILED_STARTS or (self._started.done() and self._staff.is_served(group)):
-            return
-        told = f"{failures} workers of group {group!r} in a row did not get ready; the last one: {reason}"
-        if not self._fail_to_start(told):
-            self._listener.lane_failed(WorkersUnavailable(told))
-            self._listener.turn_wanted()
 
     # Listening.
 
