@@ -17,6 +17,7 @@ from driven import (
     CommandIdReused,
     Event,
     Settings,
+    UnknownCommand,
     WorkerSettings,
     open_bus,
 )
@@ -34,6 +35,10 @@ class Carried(Event):
 
 class Drop(Command):
     number: int
+
+
+class Unheard(Command):
+    """Nobody handles it."""
 
 
 porters = Application("porters")
@@ -179,3 +184,45 @@ async def test_who_submits_in_a_loop_lets_the_bus_work_meanwhile() -> None:
             await bus.submit(Drop(number))
 
         assert bus.statistics().retired > 0
+
+
+@on_both_loops
+async def test_many_are_submitted_at_once_in_their_order() -> None:
+    """O1, O8, F4: positions in a row, also through an entrance for fewer, and from another event loop."""
+    commands = [Drop(number) for number in range(2 * TURN_LIMIT)]
+
+    async with open_bus(porters, room_for(50)) as bus:
+        receipts = await bus.submit_all(commands)
+        others = await asyncio.to_thread(asyncio.run, bus.submit_all([Drop(1), Drop(2)]))
+        for receipt in (*receipts, *others):
+            await receipt.settled()
+
+    assert [receipt.position for receipt in (*receipts, *others)] == list(range(1, 2 * TURN_LIMIT + 3))
+
+
+@on_both_loops
+async def test_of_many_that_are_submitted_at_once_none_is_accepted_when_one_cannot_be() -> None:
+    """R1: all are checked before the first is accepted."""
+    store = MemoryStore()
+
+    async with open_bus(porters, room_for(50), store=store) as bus:
+        with pytest.raises(UnknownCommand):
+            await bus.submit_all([Drop(1), Unheard(), Drop(2)])
+
+    assert store.last_position == 0
+
+
+@on_both_loops
+async def test_of_many_that_are_submitted_to_a_closing_bus_those_that_were_accepted_are_carried_out() -> None:
+    """X4: whoever submits is told; what has its position is brought to its end."""
+    store = MemoryStore()
+
+    async with open_bus(porters, room_for(50), store=store) as bus:
+        submitting = asyncio.create_task(bus.submit_all([Drop(number) for number in range(100_000)]))
+        await until(lambda: bus.statistics().retired > 0)
+    with pytest.raises(BusClosed):
+        await submitting
+
+    records = store.read(0, 100_000)
+    assert 0 < len(records) < 100_000
+    assert all(record.outcome is not None for record in records)

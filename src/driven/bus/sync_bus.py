@@ -13,7 +13,7 @@ from driven.errors import BusClosed
 from driven.service.execution import refuse_reentry
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterable
 
     from driven.bus.loop_thread import LoopThread
     from driven.bus.message_bus import MessageBus
@@ -80,6 +80,12 @@ class SyncBus:
         refuse_reentry()
         coroutine = self._bus.submit(command, command_id=command_id, wait_s=wait_s, trace=trace)
         return SyncReceipt(self.wait(coroutine, None), self)
+
+    def submit_all(self, commands: Iterable[Command], *, trace: str = "") -> list[SyncReceipt]:
+        """Put many commands on the bus, in this order; returns once all are accepted. As `MessageBus.submit_all`."""
+        refuse_reentry()
+        receipts = self.wait(self._bus.submit_all(commands, trace=trace), None)
+        return [SyncReceipt(receipt, self) for receipt in receipts]
 
     def handle(
         self, command: Command, *, command_id: str | None = None, timeout_s: float | None = None

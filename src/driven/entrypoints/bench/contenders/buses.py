@@ -46,7 +46,7 @@ class BusSession:
         return self._runner.run(self._trips(COMMANDS[task], argument, count))
 
     async def _flood(self, make: Callable[[Any], Command], arguments: Sequence[Argument]) -> None:
-        receipts = [await self._bus.submit(make(argument)) for argument in arguments]
+        receipts = await self._bus.submit_all(make(argument) for argument in arguments)
         for receipt in receipts:
             await receipt.handled()
 
@@ -89,7 +89,7 @@ ORDERED: Final = Contender(
     name="Driven bus, strict order",
     version=lambda: driven.__version__,
     open=_opener("strict"),
-    remark="await submit() for each command, then await handled() on each receipt; the log is in memory",
+    remark="submit_all(), then await handled() on each receipt; the log is in memory",
     is_ours=True,
 )
 KEYED: Final = Contender(
