@@ -335,8 +335,15 @@ class Conductor:
             if outcome.changes:
                 self._state.appended(outcome.changes)
         self._projections.feed(page.admitted)
+        for root in page.succeeded:
+            if root.receipt is not None:  # abandoned while the batch was under way
+                root.receipt.succeed(self._retirement.decoded, root.emitted)
         for announcement in page.announcements:
             announcement()
+        for root in page.settled:
+            self._roots.settle(root)
+        if page.last_words is not None:
+            page.last_words()
 
     def _break_off(self, error: BaseException) -> None:
         """Stop because of an error that is nobody's outcome; what ends a program is raised again."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from driven.bus.committer import Committer
+    from driven.bus.sequencer import Root
     from driven.errors import StoreFailed
     from driven.service.event_store import LoggedMessage, LoggedOutcome
 
@@ -29,13 +30,19 @@ if TYPE_CHECKING:
 class Page:
     """One batch in the making."""
 
-    __slots__ = ("admitted", "announcements", "decided", "is_in_store", "retired")
+    __slots__ = ("admitted", "announcements", "decided", "is_in_store", "last_words", "retired", "settled", "succeeded")
 
     def __init__(self) -> None:
         self.admitted: list[LoggedMessage] = []
         self.retired: list[LoggedOutcome] = []
+        self.succeeded: list[Root] = []
+        """Roots that did what they were told. This and what follows is said once the batch is in the store."""
         self.announcements: list[Callable[[], None]] = []
-        """What is to be said once the batch is in the store."""
+        """What became of other roots."""
+        self.settled: list[Root] = []
+        """Roots of which all has retired."""
+        self.last_words: Callable[[], None] | None = None
+        """What is said when nothing may follow."""
         self.is_in_store = False
         self.decided = Milestone()
         """Reached when the batch is in the store, or when it is certain that it will not be."""

@@ -55,7 +55,7 @@ class Retirement:
         self._tally: Final = organs.tally
         self._admission: Final = admission
         self._react: Final = react
-        self._decoded: Final = partial(_decoded, organs.registry.catalog)
+        self.decoded: Final = partial(_decoded, organs.registry.catalog)
         """What receipts hold: it does not lead back to the bus."""
         self._halt: Final = halt
         self._parked_keys: Final = organs.parked_keys
@@ -96,12 +96,10 @@ class Retirement:
         if is_internal and event is None and route.on_exhausted is OnExhausted.HALT:
             name = self._registry.name_of(entry.type_id)
             self.is_halting = True
-            self._announce(
-                partial(
-                    self._halt,
-                    f"{name} at position {entry.position} failed and its handler says on_exhausted=HALT "
-                    f"({failure.message})",
-                )
+            self._journal.page.last_words = partial(
+                self._halt,
+                f"{name} at position {entry.position} failed and its handler says on_exhausted=HALT "
+                f"({failure.message})",
             )
 
     def park(self, entry: Entry, reason: str, failure: Failure | None = None) -> None:
@@ -135,7 +133,8 @@ class Retirement:
         for event in events:
             self._admission.event(event, entry)
         if entry.cause is None:
-            self._announce(partial(entry.root.receipt.succeed, self._decoded, events))
+            entry.root.emitted = events
+            self._journal.page.succeeded.append(entry.root)
         return caused
 
     def _retire(self, entry: Entry, outcome: LoggedOutcome) -> None:
@@ -155,7 +154,7 @@ class Retirement:
         if self._hooks.retired is not None:
             self._hooks.retired(self._registry.name_of(entry.type_id), entry.envelope, outcome)
         if entry.root.open == 0:
-            self._announce(partial(self._roots.settle, entry.root))
+            self._journal.page.settled.append(entry.root)
 
     def _announce(self, announcement: Callable[[], None]) -> None:
         """Say it once what retired is in the store."""

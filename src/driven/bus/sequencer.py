@@ -7,6 +7,7 @@ belongs to the sequencer and is never replaced (O8). Who retires next, `driven.b
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -16,7 +17,7 @@ from driven.bus.receipts import Receipt
 from driven.domain.messages import Envelope
 from driven.service.handlers import Handler
 from driven.service.intake import Draft
-from driven.wire import Completion
+from driven.wire import Completion, EncodedMessage
 
 # Both are made for each command and kept from the garbage collector: nothing that they hold leads back to them.
 
@@ -32,6 +33,8 @@ class Root(msgspec.Struct, eq=False, gc=False):
     parked: int = 0
     receipt: Receipt = None  # type: ignore[assignment]  # given right after admission, as it needs the position
     """What the submitter holds."""
+    emitted: Sequence[EncodedMessage] = ()
+    """Events of the command itself, to be told with its receipt."""
 
 
 class Entry(msgspec.Struct, eq=False, gc=False):
