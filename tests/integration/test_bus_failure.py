@@ -253,6 +253,22 @@ async def test_a_handler_may_say_that_its_failure_stops_the_bus() -> None:
 
 
 @on_both_loops
+async def test_what_was_done_before_the_bus_is_stopped_is_told_as_done() -> None:
+    """F2, O2: it retired before the failure that stops the bus, in the same batch; nobody is told that it did not."""
+    app, _ = bank(OnExhausted.HALT)
+
+    async with open_bus(app, inline()) as bus:
+        unlucky = await bus.submit(Pay([("ann", UNLUCKY)]))
+        other = await bus.submit(Deposit("bob", 2))
+
+        settlements = [await receipt.settled() for receipt in (other, unlucky)]
+        with pytest.raises(BusClosed, match="on_exhausted=HALT"):
+            await bus.submit(Deposit("cid", 1))
+
+    assert [settlement.failed for settlement in settlements] == [0, 1]
+
+
+@on_both_loops
 async def test_sibling_reactions_run_when_one_raises() -> None:
     """F2: the one that fails is tried again and parked; what its siblings issued is on its way, in their order."""
     app, _ = bank()

@@ -15,7 +15,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driven import BusClosed, BusSettings, CommandSettings, Settings, WorkerSettings, open_bus
+from driven import (
+    Application,
+    BusClosed,
+    BusSettings,
+    Command,
+    CommandSettings,
+    Event,
+    Settings,
+    WorkerSettings,
+    open_bus,
+)
 from driven.adapters.stores.memory import MemoryStore
 from driven.bus.hazards import UNKEYED
 from driven.bus.receipts import Receipt
@@ -51,6 +61,48 @@ def plans(depth: int) -> st.SearchStrategy[Plan]:
         fails=st.sampled_from(["never", "never", "odd", "always"]),
         children=children,
     )
+
+
+early = Application("early")
+
+
+class Begin(Command):
+    pass
+
+
+class Begun(Event):
+    pass
+
+
+class Refuse(Command):
+    key: str
+
+
+class Accept(Command):
+    key: str
+
+
+@early.handles(Begin)
+def begin(command: Begin) -> Begun:
+    """Two commands of one key follow."""
+    return Begun()
+
+
+@early.reacts_to(Begun)
+def go_on(event: Begun) -> list[Refuse | Accept]:
+    """Neither touches any state, so both are sent to workers at once."""
+    return [Refuse("k"), Accept("k")]
+
+
+@early.handles(Refuse, key="key", placement=Placement.WORKER, retries=0)
+def refuse(command: Refuse) -> None:
+    """Its key is parked for that."""
+    raise ValueError(command.key)
+
+
+@early.handles(Accept, key="key", placement=Placement.WORKER)
+def accept(command: Accept) -> None:
+    """Has been done, and does not happen."""
 
 
 ROOTS = st.lists(plans(2), min_size=1, max_size=6)
@@ -146,6 +198,22 @@ def test_nothing_is_kept_of_what_has_retired(roots: list[Plan], bus: BusSettings
     assert (len(buffer), buffer.in_flight) == (0, 0)
     hazards = conductor.hazards
     assert hazards.admit(10**9, UNKEYED), "something stands in the way of a command that conflicts with all"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nothing_is_kept_of_a_command_that_is_parked_while_a_worker_has_it(seed: int) -> None:
+    """F2, P13: it was sent early, as it conflicts with nothing; what comes of it when its key is parked is dropped."""
+    simulation = Simulation(build_registry(early), workers=2, seed=seed)
+    (receipt,) = simulation.run([Begin()])
+    conductor = simulation.conductor
+
+    while simulation.lane.step():
+        conductor.turn(1)
+
+    assert receipt.is_settled
+    assert conductor.parked == 2
+    buffer = conductor.traffic.reorder_buffer
+    assert (len(buffer), buffer.in_flight) == (0, 0)
 
 
 def test_a_bus_forgets_its_roots_whatever_became_of_them() -> None:
