@@ -1,7 +1,7 @@
 """The interpreter for CPython's own tests: found, and given what our code needs. Used by a test and by `make`.
 
 `python3.13` is looked for in DRIVEN_PYTHON_313, on PATH, and among the versions of pyenv. Its environment is made once
-for each set of dependencies, in the folder for temporary files, and then kept.
+for each set of dependencies, beside the checkout's own environment, and then kept.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +52,7 @@ def python_313() -> str | None:
 def environment_of(python: str) -> Path:
     """The interpreter of an environment with our dependencies; made when it is not there."""
     key = hashlib.blake2b(f"{python} {NEEDED} {SITE}".encode(), digest_size=8).hexdigest()
-    home = Path(tempfile.gettempdir()) / f"driven-cpython-tests-{os.getuid()}-{key}"
+    home = ROOT / f".venv-cpython-tests-{key}"
     made = home / "bin" / "python"
     if not (home / "ready").exists():
         subprocess.run([python, "-m", "venv", "--clear", str(home)], check=True)
