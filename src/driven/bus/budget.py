@@ -6,16 +6,13 @@ causes that led to it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from driven.bus.sequencer import Entry
     from driven.settings import BusSettings
-
-SHOWN_CAUSES: Final = 10
-"""Nearest causes that a chain shows before it skips to the root."""
 
 
 def over_budget(entry: Entry, settings: BusSettings, name_of: Callable[[int], str]) -> str | None:
@@ -29,11 +26,12 @@ def over_budget(entry: Entry, settings: BusSettings, name_of: Callable[[int], st
 
 
 def _chain(entry: Entry, name_of: Callable[[int], str]) -> str:
-    """The causes of a message, nearest first."""
-    links, cause = [], entry.cause
-    while cause is not None:
-        links.append(f"{name_of(cause.type_id)} at {cause.envelope.position}")
-        cause = cause.cause
-    if len(links) > SHOWN_CAUSES + 1:
-        links = [*links[:SHOWN_CAUSES], "…", links[-1]]
+    """The causes of a message, nearest first; what lies between those that it remembers and the root is left out."""
+    causes, root = entry.causes, entry.root
+    links = [f"{name_of(type_id)} at {position}" for type_id, position in zip(causes[::2], causes[1::2], strict=True)]
+    left_out = entry.envelope.hop - len(links) - 1
+    if left_out > 0:
+        links.append("…")
+    if left_out >= 0:
+        links.append(f"{name_of(root.draft.type_id)} at {root.position}")
     return "caused by " + ", caused by ".join(links)

@@ -319,7 +319,7 @@ class Conductor:
         route = self._routes[entry.type_id]
         runs = entry.started or entry
         died_too_often = runs.deaths >= route.max_attempts
-        if entry.cause is not None and entry.attempt <= route.retries and not died_too_often:
+        if entry.causes and entry.attempt <= route.retries and not died_too_often:
             entry.attempt = runs.attempt = entry.attempt + 1
             if runs.is_on_lane:
                 self.traffic.enqueue(runs)

@@ -75,14 +75,14 @@ class Retirement:
         """A detached command frees everything behind it; it runs on, and its outcome enters at the tail (O9)."""
         entry.is_started = True
         entry.was_head_when_sent = False  # from here on others retire
-        if entry.cause is None:
+        if not entry.causes:
             self._announce(entry.root.receipt.start)
         self._retire(entry, LoggedOutcome(entry.position, Status.STARTED, entry.attempt))
 
     def fail(self, entry: Entry, failure: Failure, route: Route) -> None:
         """A command failed for good; nothing that it did exists, and an event follows if its handler says so (F1)."""
         event, failure = event_of_failure(entry.handler, entry.body, failure, self._registry.catalog)
-        is_internal = entry.cause is not None
+        is_internal = bool(entry.causes)
         if is_internal and event is None and route.on_exhausted is OnExhausted.PARK:
             self.park(entry, f"{failure.error_type}: {failure.message}", failure)
             return
@@ -110,7 +110,7 @@ class Retirement:
         if entry.envelope.key is not None:
             self._parked_keys.setdefault(entry.envelope.key, entry.position)
         logger.warning("%s at position %d is parked: %s", name, entry.position, reason)
-        if entry.cause is None:
+        if not entry.causes:
             self._announce(partial(entry.root.receipt.fail, CommandParked(name, entry.position, reason)))
         self._traffic.reorder_buffer.forget(entry.position)  # it may be on a worker, as it was not known before
         failures = (failure or Failure("driven.errors.CommandParked", reason),)
@@ -132,7 +132,7 @@ class Retirement:
         caused = (self._sequencer.last_position + 1, len(events)) if events else (0, 0)
         for event in events:
             self._admission.event(event, entry)
-        if entry.cause is None:
+        if not entry.causes:
             entry.root.emitted = events
             self._journal.page.succeeded.append(entry.root)
         return caused

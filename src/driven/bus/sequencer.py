@@ -19,6 +19,9 @@ from driven.service.handlers import Handler
 from driven.service.intake import Draft
 from driven.wire import Completion, EncodedMessage
 
+KEPT_CAUSES: Final = 10
+"""How many of its causes a message remembers."""
+
 # Both are made for each command and kept from the garbage collector: nothing that they hold leads back to them.
 
 
@@ -46,8 +49,10 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     type_id: int
     body: bytes
     root: Root
-    cause: Entry | None
-    """Kept for the chain of causes; None for a root."""
+    causes: tuple[int, ...] = ()
+    """Type and position of its cause, of the cause of that and so on, the nearest `KEPT_CAUSES`; none: it is a root.
+
+    Numbers and not entries: a chain of those keeps all that ever happened, and is let go of by recursion in C."""
     handler: Handler | None = None
     """None: an event."""
     footprint: Footprint = None
@@ -147,7 +152,8 @@ class Sequencer:
             recorded_at_ns,
             trace,
         )
-        entry = Entry(envelope, position, type_id, body, root, cause)
+        causes = (cause.type_id, cause.position, *cause.causes[: 2 * KEPT_CAUSES - 2]) if cause else ()
+        entry = Entry(envelope, position, type_id, body, root, causes)
         self.queue.append(entry)
         self._by_position[position] = entry
         return entry
@@ -166,7 +172,7 @@ class Sequencer:
             recorded_at_ns,
             told.trace,
         )
-        entry = Entry(envelope, position, started.type_id, started.body, started.root, started.cause)
+        entry = Entry(envelope, position, started.type_id, started.body, started.root, started.causes)
         entry.handler, entry.footprint, entry.attempt = started.handler, started.footprint, started.attempt
         entry.started, started.late = started, position
         started.root.descendants += 1

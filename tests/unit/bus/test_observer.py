@@ -124,7 +124,7 @@ def test_commands_of_a_burst_are_admitted_together_and_those_after_an_inline_han
     readings = count(1)
     tally = Tally([0], lambda: next(readings))
     entries = [
-        Entry(Envelope(position, "", 1, 0, 0, None, 0), position, 0, b"", Root(Draft(0, b"", None)), None)
+        Entry(Envelope(position, "", 1, 0, 0, None, 0), position, 0, b"", Root(Draft(0, b"", None)))
         for position in range(5)
     ]
     tally.admitted(entries[0])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driven.bus.sequencer import Entry, Root, Sequencer
+from driven.bus.sequencer import KEPT_CAUSES, Entry, Root, Sequencer
 from driven.service.intake import Draft
 
 DRAFT = Draft(0, b"", None)
@@ -90,3 +93,29 @@ def test_the_head_is_the_oldest_that_is_left_whoever_retires(choices: list[int])
         sequencer.retire(unretired.pop(choice % len(unretired)))
         assert sequencer.head is (unretired[0] if unretired else None)
         assert len(sequencer) == len(unretired)
+
+
+ENDLESS = """
+from driven.bus.sequencer import Root, Sequencer
+from driven.service.intake import Draft
+
+sequencer, root, latest = Sequencer(0), Root(Draft(0, b"", None)), None
+for _ in range(300_000):
+    latest = sequencer.admit(
+        type_id=0, body=b"", root=root, cause=latest, key=None, command_id=None, recorded_at_ns=0, trace=""
+    )
+    sequencer.retire(latest)
+print(latest.envelope.hop, len(latest.causes))
+"""
+
+
+def test_an_endless_chain_of_causes_is_let_go_of_as_it_grows() -> None:
+    """F5: where `max_hops` allows a long chain, no message holds all that led to it; ending frees it without a crash.
+
+    A chain of structs of msgspec is freed by recursion in C, which overflows the stack: hence a process of its own.
+    """
+    program = [sys.executable, "-X", "faulthandler", "-c", ENDLESS]
+
+    ended = subprocess.run(program, check=False, capture_output=True, text=True, timeout=60)
+
+    assert (ended.returncode, ended.stdout.split()) == (0, ["299999", str(2 * KEPT_CAUSES)])
