@@ -19,8 +19,6 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from driven.adapters.stores.memory import MemoryStore
 from driven.bus.committer import DirectCommitter, ThreadCommitter
 from driven.bus.conductor import Conductor
@@ -29,31 +27,22 @@ from driven.bus.loop_thread import LoopThread
 from driven.bus.message_bus import MessageBus
 from driven.bus.middleware import Hooks
 from driven.bus.projections import Projections
-from driven.bus.routing import routes
 from driven.bus.sync_bus import SyncBus
 from driven.configuration import load_settings, validate
-from driven.errors import BusClosed, RegistrationError, SettingsError
-from driven.placement import Placement
-from driven.pool.affinity import pins_here
-from driven.pool.cpus import MAX_CPUS, available_cpus
-from driven.pool.kinds import beyond_threads, decided_kind
-from driven.pool.scaling import bounds_of
+from driven.errors import BusClosed, SettingsError
 from driven.program import ending_of_program, new_event_loop
 from driven.service.execution import Execution
 from driven.service.graph import message_graph
-from driven.service.registry import Registry, application_reference, build_registry, resolve_application
+from driven.service.registry import application_reference, build_registry, resolve_application
 from driven.service.warming import warm_up
-from driven.service.wiring import recipe_of
 from driven.settings import DEFAULT_GROUP, Settings
+from driven.workforce import Workforce
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from driven.bus.committer import Committer
     from driven.bus.middleware import Middleware
-    from driven.bus.routing import Route
-    from driven.pool.kinds import Kind
-    from driven.pool.worker import MakeWorker
     from driven.pool.worker_lane import WorkerLane
     from driven.service.application import Application
     from driven.service.event_store import EventStore
@@ -114,24 +103,6 @@ def open_bus_sync(
             loop.call(opened.__aexit__(None, None, None)).result()
 
 
-def worker_groups(settings: Settings) -> dict[str, int]:
-    """How many workers each group gets on this machine at first; empty: everything runs inline."""
-    count = settings.workers.count
-    if count == 0:
-        return {}
-    groups = {name: group.count for name, group in settings.workers.groups.items() if name != DEFAULT_GROUP}
-    if count == "auto":
-        pinned = pins_here(settings).groups[DEFAULT_GROUP]
-        count = bounds_of(settings.workers).limit(min(available_cpus().count, len(pinned) or MAX_CPUS))
-    groups[DEFAULT_GROUP] = count
-    return groups
-
-
-def uses_workers(table: Mapping[int, Route]) -> bool:
-    """Whether any route leads, or may lead, to a worker."""
-    return any(route.placement is not Placement.INLINE for route in table.values())
-
-
 class _Assembly:
     """The parts of one bus, put together in order and taken apart in the reverse order."""
 
@@ -149,23 +120,10 @@ class _Assembly:
         self.application: Final = application if not isinstance(application, str) else resolve_application(application)
         self.reference: Final = application if isinstance(application, str) else application_reference(application)
         self.registry: Final = build_registry(self.application)
-        self.groups = worker_groups(settings)
-        self.routes: Final = routes(self.registry, settings, self.groups)
+        self.workforce: Final = Workforce(self.registry, self.reference, settings)
         self.store: Final = MemoryStore() if store is None else store
         self.hooks: Final = hooks
         self.clock_ns: Final = clock_ns
-        self.inline_because = ""
-        self.kind: Kind = "processes"
-        if self.groups and uses_workers(self.routes):
-            _check_importable(self.registry, self.reference)
-            beyond = beyond_threads(self._routes_by_name(), settings.workers)
-            self.kind = decided_kind(settings.workers.kind, beyond)
-            self._check_memory()
-        self.workers = settings.workers
-        self.bus_cpus: tuple[int, ...] = ()
-        if self.groups:
-            self._check_cpus()
-        self.needs_lane: Final = bool(self.groups) and uses_workers(self.routes)
         for cycle in message_graph(self.registry).cycles:
             logger.info("Application %s has a cycle of messages: %s.", self.application.name, " -> ".join(cycle))
 
@@ -182,7 +140,7 @@ class _Assembly:
 
     @asynccontextmanager
     async def _bus(self, committer: Committer) -> AsyncIterator[MessageBus]:
-        lane = self._lane()
+        lane = self.workforce.lane(self.store.log_id)
         projections = Projections(self.registry)
         progress = InlineProgress()
         conductor = Conductor(
@@ -191,12 +149,12 @@ class _Assembly:
             store=self.store,
             committer=committer,
             projections=projections,
-            routes=self.routes,
+            routes=self.workforce.routes,
             settings=self.settings.bus,
             clock_ns=self.clock_ns,
             hooks=self.hooks,
             lane=lane,
-            groups=self.groups,
+            groups=self.workforce.groups,
             wake=lambda: bus.wake(),  # noqa: PLW0108 - the bus is made after its conductor
             turn_now=lambda: bus.turn_now(),  # noqa: PLW0108 - as above
         )
@@ -208,7 +166,7 @@ class _Assembly:
             lane=lane,
             settings=self.settings.bus,
             progress=progress,
-            inline_because=self.inline_because,
+            inline_because=self.workforce.inline_because,
         )
         ending = ending_of_program()
         drain_timeout_s = self.settings.bus.drain_timeout_s
@@ -251,80 +209,21 @@ class _Assembly:
 
         return scaling(
             lane,
-            self.workers,
-            members=self.groups[DEFAULT_GROUP],
+            self.workforce.workers,
+            members=self.workforce.groups[DEFAULT_GROUP],
             has_waiting=partial(conductor.has_waiting, DEFAULT_GROUP),
             call_on_bus_thread=asyncio.get_running_loop().call_soon_threadsafe,
         )
 
     def _pinned(self) -> contextlib.AbstractContextManager[None]:
         """Keep the bus thread on its CPUs, once all threads and workers are there that must not inherit them."""
-        if not self.bus_cpus:
+        if not self.workforce.bus_cpus:
             return contextlib.nullcontext()
         from driven.pool.affinity import pinned_thread  # noqa: PLC0415 - few pin anything
 
-        return pinned_thread(self.bus_cpus)
-
-    def _check_cpus(self) -> None:
-        """Turn what the settings say of CPUs into their numbers; refuse what is not there."""
-        from driven.pool.affinity import pinned_settings  # noqa: PLC0415 - what runs inline starts without it
-
-        self.workers, self.bus_cpus = pinned_settings(self.settings)
-        if pinned := self.workers.groups[DEFAULT_GROUP].cpus:  # more workers than CPUs would only take turns
-            most = min(len(pinned), bounds_of(self.workers).most or MAX_CPUS)
-            self.workers = msgspec.structs.replace(self.workers, max_count=most)
-
-    def _check_memory(self) -> None:
-        """Do without workers where no memory can be had that they would share (W8)."""
-        from driven.pool.fallback import reason_to_run_inline  # noqa: PLC0415 - what runs inline starts without it
-
-        self.inline_because = reason_to_run_inline(self.settings.workers.ring_bytes, self._routes_by_name())
-        if self.inline_because:
-            self.groups = {}
+        return pinned_thread(self.workforce.bus_cpus)
 
     def _committer(self) -> Committer:
         if not self.store.is_blocking:
             return DirectCommitter(self.store)
         return ThreadCommitter(self.store, asyncio.get_running_loop().call_soon_threadsafe)
-
-    def _lane(self) -> WorkerLane | None:
-        if not self.needs_lane or self.reference is None:
-            return None
-        from driven.pool.worker_lane import WorkerLane  # noqa: PLC0415 - what runs inline starts without it
-
-        recipe = recipe_of(self.registry, self.reference)
-        return WorkerLane(self.workers, self.groups, recipe, self.store.log_id, self._make_worker())
-
-    def _routes_by_name(self) -> dict[str, Route]:
-        return {self.registry.name_of(type_id): route for type_id, route in self.routes.items()}
-
-    def _make_worker(self) -> MakeWorker:
-        """How a worker of the kind that was decided on is made; what only one kind needs is imported for it alone."""
-        if self.kind == "processes":
-            from driven.pool.process_worker import ProcessWorker  # noqa: PLC0415 - see above
-
-            return ProcessWorker
-        from driven.pool.thread_worker import ThreadWorker  # noqa: PLC0415 - see above
-        from driven_worker.thread import WorkerThread  # noqa: PLC0415 - see above
-
-        return partial(ThreadWorker, program=WorkerThread)
-
-
-def _check_importable(registry: Registry, reference: str | None) -> None:
-    """Handlers must be importable by name (R1): a worker is a program that starts from nothing (W1)."""
-    application = registry.application
-    here = "__main__ (the script, session or notebook that runs now), which workers do not run"
-    faults = [
-        f"{name} is defined in {here}; move it to a module and import that"
-        for name in (*(one.name for one in registry.handlers.values()), *(one.name for one in registry.warm_ups))
-        if name.startswith("__main__.")
-    ]
-    if reference is None and application.module == "__main__":
-        faults.append(f"the application is made in {here}; make it in a module and import that")
-    elif reference is None:
-        faults.append(
-            "the application is no variable of a module, so workers cannot import it; assign it to one, "
-            'or give open_bus "module:function" of a function that returns it'
-        )
-    if faults:
-        raise RegistrationError(application.name, [*faults, "or run without workers: [workers] count = 0"])

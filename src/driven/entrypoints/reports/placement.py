@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from driven.bootstrap import uses_workers, worker_groups
 from driven.bus.auto_placement import PlacementDecision
 from driven.bus.routing import routes
 from driven.bus.shared_statistics import read_statistics
@@ -18,6 +17,7 @@ from driven.pool.affinity import pins as pins_of
 from driven.pool.cpus import CpuCount, available_cpus, numa_nodes
 from driven.service.registry import build_registry
 from driven.settings import DEFAULT_FILE, DEFAULT_GROUP
+from driven.workforce import uses_workers, worker_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
