@@ -10,12 +10,13 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from driven.errors import StoreFailed
+from driven.service.event_store import Cursor
 from driven.wire import AggregateState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-    from driven.service.event_store import Batch, LogRecord
+    from driven.service.event_store import Advance, Batch, LoggedMessage, LogRecord
 
 NAME: Final = "forgetful"
 
@@ -73,6 +74,35 @@ class ForgetfulStore:
     def find(self, command_id: str) -> None:
         """No command is known."""
         del command_id
+
+    def events(self, names: Collection[str], after: int, up_to: int) -> Sequence[LoggedMessage]:
+        """As little."""
+        del names, after, up_to
+        return ()
+
+    def cursor(self, name: str) -> Cursor:
+        """Nobody follows."""
+        return Cursor(name)
+
+    def advance(self, write: Advance) -> None:
+        """There are no tables.
+
+        Raises:
+            StoreFailed: always.
+
+        """
+        del write
+        raise StoreFailed(NAME, "it has no tables")
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        """There are no tables.
+
+        Raises:
+            StoreFailed: always.
+
+        """
+        del sql, parameters
+        raise StoreFailed(NAME, "it has no tables")
 
     def close(self) -> None:
         """Nothing is to be closed."""

@@ -142,6 +142,7 @@ class _Assembly:
     async def _bus(self, committer: Committer) -> AsyncIterator[MessageBus]:
         lane = self.workforce.lane(self.store.log_id)
         projections = Projections(self.registry)
+        await projections.catch_up(self.store)
         progress = InlineProgress()
         conductor = Conductor(
             registry=self.registry,

@@ -372,3 +372,22 @@ def test_an_interrupt_on_the_bus_thread_of_the_synchronous_face_hangs_nobody() -
         bus.submit(Increase("a", echoes=10)).settled()
 
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("driven")]
+
+
+# ---------------------------------------------------------------------- followed
+
+
+@on_both_loops
+async def test_read_models_in_memory_are_shown_the_whole_log_before_the_bus_opens() -> None:
+    """B8, X2: what an earlier bus did is in them, once and in order, and what this one does comes behind it."""
+    store = MemoryStore()
+    async with open_bus(counters, INLINE, store=store) as bus:
+        await (await bus.submit_all([Increase("a")] * 600))[-1].settled()
+        before = bus.resolve(Seen).counts.copy()
+
+    async with open_bus(counters, INLINE, store=store) as bus:
+        assert bus.resolve(Seen).counts == before
+        await (await bus.submit(Increase("a"))).settled()
+        (projection,) = bus.statistics().projections
+        assert bus.resolve(Seen).counts == [*before, ("a", 601)]
+        assert projection.position == store.last_position

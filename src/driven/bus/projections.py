@@ -2,22 +2,24 @@
 
 Each projector is on its own: one that raises is stopped where it stands, with its position, and neither the bus nor its
 siblings notice. It is not skipped over the event, as a read model with a hole would look complete.
-Projectors run on the bus thread, after the commit.
+Projectors run on the bus thread, after the commit. What they keep is gone with the process, so they are shown the
+log from its beginning before the bus opens its entrance.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from driven.service.event_store import MessageKind
+from driven.service.event_store import READ_CHUNK, MessageKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from driven.service.event_store import LoggedMessage
+    from driven.service.event_store import EventStore, LoggedMessage
     from driven.service.handlers import Projector
     from driven.service.registry import Registry
 
@@ -54,6 +56,14 @@ class Projections:
             assert entry is not None  # noqa: S101 - it was encoded with this catalog
             projection = _Projection(projector.name, _bound(projector, registry))
             self._following.setdefault(entry.name, []).append(projection)
+
+    async def catch_up(self, store: EventStore) -> None:
+        """Show what is in the log already, chunk by chunk: the event loop goes on, and memory does not grow (B14)."""
+        if not self._following:
+            return
+        for after in range(0, store.last_position, READ_CHUNK):
+            self.feed(store.events(self._following, after, after + READ_CHUNK))
+            await asyncio.sleep(0)
 
     def feed(self, messages: Iterable[LoggedMessage]) -> None:
         """Show newly logged messages, in position order, to whoever follows their type."""

@@ -6,10 +6,11 @@
     ----------                          ------------
     Batch: admissions, retirements ---> append(batch)      one transaction, whole or not at all (U3)
     load(name, id) / read(...)          may be called while an append is under way
+                                        advance(write)     between two appends: tables and cursors of followers
 
-An adapter is plain blocking code (U8). `open`, `append` and `close` are called from one thread at a time; `load`,
-`read`, `retired` and `find` may be called from any thread, also during an `append`, and see everything that was
-appended before they were called, and of an append under way all or nothing. The contract suite in
+An adapter is plain blocking code (U8). `open`, `append`, `advance` and `close` are called from one thread at a time;
+everything else may be called from any thread, also during an `append`, and sees everything that was
+appended before it was called, and of an append under way all or nothing. The contract suite in
 `driven.testing.contracts` says all of this in tests; an adapter that passes it can carry a bus.
 
 Failures, all of them: `LogBusy` from `open`; `StoreFailed` from anything else (full, read-only, corrupt,
@@ -20,8 +21,8 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -29,7 +30,7 @@ from driven.domain.messages import Envelope
 from driven.wire import AggregateState, Change, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 
 class MessageKind(enum.Enum):
@@ -90,6 +91,34 @@ class LogRecord(msgspec.Struct, frozen=True):
     outcome: LoggedOutcome | None
 
 
+class Cursor(msgspec.Struct, frozen=True):
+    """How far a follower of the log is: a projection, or a notifier."""
+
+    name: str
+    position: int = 0
+    """It is done with everything up to here."""
+    state: str = ""
+    """What else it keeps, as it likes. A cursor at 0 without it is as good as none, and is not kept."""
+
+
+class TableConnection(Protocol):
+    """A connection to the database in which a store keeps the tables of followers: what `sqlite3.Connection` has."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+
+    def execute(self, sql: str, parameters: Any = ..., /) -> Any:  # noqa: ANN401 - as the library has it
+        """Run one statement."""
+
+    def executemany(self, sql: str, parameters: Any, /) -> Any:  # noqa: ANN401 - as above
+        """Run one statement for many rows."""
+
+
+Advance: TypeAlias = Callable[[TableConnection], Sequence[Cursor]]
+"""Writes what followers write, and says how far they are then."""
+
+
 class EventStore(Protocol):
     """What a bus needs of a store; see the head of this module for threads and failures."""
 
@@ -141,6 +170,31 @@ class EventStore(Protocol):
 
     def find(self, command_id: str) -> LogRecord | None:
         """The command that was accepted under this id, if any (U5); ids that begin with ``@`` are the bus's own."""
+
+    def events(self, names: Collection[str], after: int, up_to: int) -> Sequence[LoggedMessage]:
+        """The events of these names from behind position `after` to position `up_to`, in position order."""
+
+    def cursor(self, name: str) -> Cursor:
+        """How far the follower of this name is; at 0 when it was never advanced."""
+
+    def advance(self, write: Advance) -> None:
+        """Let followers write their tables, and keep the cursors that `write` returns: one transaction for both (U6).
+
+        What is lost in a power cut may be more than of an `append`, but never one without the other.
+
+        Raises:
+            StoreFailed: the store is not open, or cannot be written; nothing was kept.
+            Exception: whatever `write` raised; nothing was kept.
+
+        """
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """What a reading statement finds in the tables of followers, as of the last `advance`.
+
+        Raises:
+            StoreFailed: it is no statement that reads, or cannot be run.
+
+        """
 
     def close(self) -> None:
         """Give up the lease and let go of everything; closing twice is harmless."""

@@ -32,6 +32,7 @@ from driven.service.event_store import (
     Status,
     log_digest,
 )
+from driven.testing.following_contract import FollowingContract
 from driven.wire import AggregateState, Change, Failure
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ FAULTY: Final[dict[str, tuple[LoggedMessage | LoggedOutcome, ...]]] = {
 """Batches that break a rule of the port; each begins with something that would be right by itself, where it can."""
 
 
-class EventStoreContract:
+class EventStoreContract(FollowingContract):
     """What a store must do to carry a bus."""
 
     def make_store(self) -> EventStore:

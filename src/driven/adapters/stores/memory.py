@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import threading
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from driven.adapters.stores.memory_tables import MemoryTables
 from driven.errors import LogBusy, StoreFailed
-from driven.service.event_store import Batch, LoggedOutcome, LogRecord
+from driven.service.event_store import Batch, Cursor, LoggedOutcome, LogRecord, MessageKind
 from driven.wire import AggregateState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-    from driven.service.event_store import LoggedMessage
+    from driven.service.event_store import Advance, LoggedMessage
 
 STORE: Final = "memory://"
 
@@ -37,6 +38,7 @@ class MemoryStore:
         self._by_command_id: dict[str, int] = {}
         self._is_open = False
         self._lock = threading.Lock()
+        self._tables: Final = MemoryTables(STORE)
 
     @property
     def last_position(self) -> int:
@@ -96,6 +98,31 @@ class MemoryStore:
         with self._lock:
             position = self._by_command_id.get(command_id)
             return None if position is None else self._records(position - 1, 1)[0]
+
+    def events(self, names: Collection[str], after: int, up_to: int) -> Sequence[LoggedMessage]:
+        """The events of these names between two positions."""
+        with self._lock:
+            messages = list(islice(self._messages, after, max(after, up_to)))
+        return [message for message in messages if message.kind is MessageKind.EVENT and message.name in names]
+
+    def cursor(self, name: str) -> Cursor:
+        """How far the follower of this name is."""
+        return self._tables.cursor(name)
+
+    def advance(self, write: Advance) -> None:
+        """Let followers write; all of it or nothing.
+
+        Raises:
+            StoreFailed: the store is not open.
+
+        """
+        if not self._is_open:
+            raise StoreFailed(STORE, "it is not open")
+        self._tables.advance(write)
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """What a reading statement finds in the tables of followers."""
+        return self._tables.query(sql, parameters)
 
     def close(self) -> None:
         """Take no more; what is there can still be read."""
