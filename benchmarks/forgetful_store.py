@@ -14,7 +14,7 @@ from driven.service.event_store import Cursor
 from driven.wire import AggregateState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from driven.service.event_store import Advance, Batch, LoggedMessage, LogRecord
 
@@ -103,6 +103,19 @@ class ForgetfulStore:
         """
         del sql, parameters
         raise StoreFailed(NAME, "it has no tables")
+
+    def unretired(self, after: int, limit: int) -> Sequence[LoggedMessage]:
+        """Nothing is left to take up."""
+        del after, limit
+        return ()
+
+    def unfinished(self) -> Sequence[int]:
+        """As little."""
+        return ()
+
+    def parked_keys(self) -> Mapping[str, int]:
+        """No key is parked."""
+        return {}
 
     def close(self) -> None:
         """Nothing is to be closed."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
@@ -195,6 +195,20 @@ class EventStore(Protocol):
             StoreFailed: it is no statement that reads, or cannot be run.
 
         """
+
+    # What a bus asks for when it opens, to take up what was left (U9).
+
+    def unretired(self, after: int, limit: int) -> Sequence[LoggedMessage]:
+        """At most `limit` messages that have no outcome, in position order, beginning behind position `after`."""
+
+    def unfinished(self) -> Sequence[int]:
+        """Positions, ascending, of the commands that retired as started and whose outcome has not retired (O9).
+
+        That is: no command that names such a position as its cause has an outcome.
+        """
+
+    def parked_keys(self) -> Mapping[str, int]:
+        """The keys that are parked, each with the lowest position of its messages that are (F2)."""
 
     def close(self) -> None:
         """Give up the lease and let go of everything; closing twice is harmless."""

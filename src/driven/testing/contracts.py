@@ -33,6 +33,7 @@ from driven.service.event_store import (
     log_digest,
 )
 from driven.testing.following_contract import FollowingContract
+from driven.testing.recovery_contract import RecoveryContract
 from driven.wire import AggregateState, Change, Failure
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ FAULTY: Final[dict[str, tuple[LoggedMessage | LoggedOutcome, ...]]] = {
 """Batches that break a rule of the port; each begins with something that would be right by itself, where it can."""
 
 
-class EventStoreContract(FollowingContract):
+class EventStoreContract(FollowingContract, RecoveryContract):
     """What a store must do to carry a bus."""
 
     def make_store(self) -> EventStore:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from driven.adapters.stores.memory_tables import MemoryTables
 from driven.errors import LogBusy, StoreFailed
-from driven.service.event_store import Batch, Cursor, LoggedOutcome, LogRecord, MessageKind
+from driven.service.event_store import Batch, Cursor, LoggedOutcome, LogRecord, MessageKind, Status
 from driven.wire import AggregateState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from driven.service.event_store import Advance, LoggedMessage
 
@@ -90,7 +90,7 @@ class MemoryStore:
     def retired(self, after: int, limit: int) -> Sequence[LogRecord]:
         """At most `limit` records in the order of retirement, without the first `after`."""
         with self._lock:
-            outcomes = islice(self._retired, after, after + limit)
+            outcomes = self._retired[after : after + limit]
             return [LogRecord(self._messages[outcome.position - 1], outcome) for outcome in outcomes]
 
     def find(self, command_id: str) -> LogRecord | None:
@@ -124,6 +124,32 @@ class MemoryStore:
         """What a reading statement finds in the tables of followers."""
         return self._tables.query(sql, parameters)
 
+    def unretired(self, after: int, limit: int) -> Sequence[LoggedMessage]:
+        """At most `limit` messages without an outcome, behind position `after`."""
+        with self._lock:
+            behind = islice(self._messages, after, None)
+            return list(islice((one for one in behind if one.envelope.position not in self._outcomes), limit))
+
+    def unfinished(self) -> Sequence[int]:
+        """Positions of the commands that have started, and whose outcome has not retired."""
+        with self._lock:
+            started = {one.position for one in self._retired if one.status is Status.STARTED}
+            for outcome in self._retired if started else ():
+                message = self._messages[outcome.position - 1]
+                if message.kind is MessageKind.COMMAND:
+                    started.discard(message.envelope.causation)
+            return sorted(started)
+
+    def parked_keys(self) -> Mapping[str, int]:
+        """The keys of which something is parked, each with the lowest position of it."""
+        with self._lock:
+            found: dict[str, int] = {}
+            for position in sorted(one.position for one in self._retired if one.status is Status.PARKED):
+                key = self._messages[position - 1].envelope.key
+                if key is not None:
+                    found.setdefault(key, position)
+            return found
+
     def close(self) -> None:
         """Take no more; what is there can still be read."""
         with self._lock:
@@ -135,7 +161,7 @@ class MemoryStore:
         return self._aggregates.get((name, aggregate_id)) or AggregateState(name, aggregate_id, 0, None)
 
     def _records(self, after: int, limit: int) -> list[LogRecord]:
-        messages = islice(self._messages, after, after + limit)
+        messages = self._messages[after : after + limit]
         return [LogRecord(message, self._outcomes.get(message.envelope.position)) for message in messages]
 
     def _check(self, batch: Batch) -> None:
