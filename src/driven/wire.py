@@ -68,13 +68,25 @@ class EncodedMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     body: bytes
 
 
+class StoredEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An event of a stream, as it stands in the log: of the version that its type had when it was recorded."""
+
+    name: str
+    version: int
+    body: bytes
+
+
 class AggregateState(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One aggregate as stored: `version` 0 and no body when there is none."""
+    """One aggregate as stored: `version` 0, no body and no events when there is none."""
 
     name: str
     id: str
     version: int
     body: bytes | None
+    """The document of a state-stored aggregate; of an event-sourced one a snapshot as of version
+    ``version - len(events)``, or None: its stream is here from its beginning."""
+    events: tuple[StoredEvent, ...] = ()
+    """Of an event-sourced aggregate, those that the body does not hold yet, oldest first."""
 
 
 class Read(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -86,12 +98,24 @@ class Read(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A new body for an aggregate that was at `expected_version` (0: it must not exist yet)."""
+    """What became of an aggregate that was at `expected_version` (0: it must not exist yet).
+
+    Of a state-stored one the new document, which is its next version. Of an event-sourced one the events that its
+    stream goes on with, each a version of its own.
+    """
 
     name: str
     id: str
     expected_version: int
-    body: bytes
+    body: bytes | None
+    """The document; or a snapshot that holds all of `events` already, or None: no snapshot is taken."""
+    events: tuple[int, ...] = ()
+    """Which of the outcome's events belong to the stream: their places among those, counted from 0, ascending."""
+
+    @property
+    def new_version(self) -> int:
+        """The version of the aggregate from then on."""
+        return self.expected_version + (len(self.events) or 1)
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -21,7 +21,7 @@ from driven.errors import CommandFailed, CommandParked
 from driven.service.event_store import LoggedOutcome, Status
 from driven.service.handlers import OnExhausted
 from driven.service.on_failure import event_of_failure
-from driven.wire import EncodedMessage, Failure
+from driven.wire import EncodedMessage, Failure, StoredEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +67,7 @@ class Retirement:
     def succeed(self, entry: Entry, outcome: Succeeded) -> None:
         """A command did what it was told: its changes, its events and its outcome, together."""
         if outcome.changes:
-            self._state.apply(outcome.changes)
+            self._state.apply(outcome.changes, self._on_streams(outcome))
         caused = self._emit(entry, outcome.events)
         self._retire(entry, LoggedOutcome(entry.position, Status.SUCCEEDED, entry.attempt, outcome.changes, caused))
 
@@ -126,6 +126,14 @@ class Retirement:
         self.parked += bool(failures)
         entry.root.parked += bool(failures)
         self._retire(entry, LoggedOutcome(entry.position, status, 1, (), caused, failures))
+
+    def _on_streams(self, outcome: Succeeded) -> Sequence[StoredEvent]:
+        """The events of an outcome as streams hold them, in their places; none where no change is of a stream."""
+        if not any(change.events for change in outcome.changes):
+            return ()
+        entries = self._registry.catalog.entries
+        known = ((entries[event.type_id], event.body) for event in outcome.events)
+        return [StoredEvent(entry.name, entry.version, body) for entry, body in known]
 
     def _emit(self, entry: Entry, events: Sequence[EncodedMessage]) -> tuple[int, int]:
         """Events join at the tail, and a root's receipt will tell them; where they stand, and how many."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from driven.wire import AggregateState
+from driven.wire import AggregateState, StoredEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from driven.service.event_store import EventStore
     from driven.wire import Change, Read
@@ -47,15 +47,19 @@ class WorkingState:
                 return read
         return None
 
-    def apply(self, changes: Iterable[Change]) -> None:
-        """Take over what a retiring command changed."""
+    def apply(self, changes: Iterable[Change], events: Sequence[StoredEvent] = ()) -> None:
+        """Take over what a retiring command changed; `events` are what it emitted, where any belongs to a stream."""
         for change in changes:
-            state = AggregateState(change.name, change.id, change.expected_version + 1, change.body)
+            body, tail = change.body, tuple[StoredEvent, ...]()
+            if change.events and body is None:
+                before = self.load(change.name, change.id)
+                body, tail = before.body, (*before.events, *(events[place] for place in change.events))
+            state = AggregateState(change.name, change.id, change.new_version, body, tail)
             self._ahead[change.name, change.id] = state
 
     def appended(self, changes: Iterable[Change]) -> None:
         """These are in the store now; what was changed again since stays."""
         for change in changes:
             state = self._ahead.get((change.name, change.id))
-            if state is not None and state.version == change.expected_version + 1:
+            if state is not None and state.version == change.new_version:
                 del self._ahead[change.name, change.id]

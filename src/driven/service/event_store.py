@@ -10,7 +10,8 @@
 
 An adapter is plain blocking code (U8). `open`, `append`, `advance` and `close` are called from one thread at a time;
 everything else may be called from any thread, also during an `append`, and sees everything that was
-appended before it was called, and of an append under way all or nothing. The contract suite in
+appended before it was called, and of an append under way all or nothing. An aggregate is either a document, or a
+stream: the events in the log that its changes name, with a snapshot now and then. The contract suite in
 `driven.testing.contracts` says all of this in tests; an adapter that passes it can carry a bus.
 
 Failures, all of them: `LogBusy` from `open`; `StoreFailed` from anything else (full, read-only, corrupt,
@@ -148,7 +149,8 @@ class EventStore(Protocol):
 
         Positions of admissions continue the log without a gap; no id that a caller gave is in the log already; what
         retires is in the log and retires once; every change is at its expected version and raises the version
-        by one. The bus guarantees all of this, an adapter checks it.
+        by one, or by the number of its events. Those are among the events that the outcome caused, each on one stream
+        only; what has a document has no stream. The bus guarantees all of this, an adapter checks it.
 
         Raises:
             StoreFailed: the store is not open, or the batch breaks these rules, or it cannot be written; nothing of
@@ -157,7 +159,17 @@ class EventStore(Protocol):
         """
 
     def load(self, name: str, aggregate_id: str) -> AggregateState:
-        """An aggregate as last appended; version 0 and no body when there is none."""
+        """An aggregate as last appended; version 0 and no body when there is none.
+
+        Of a stream: the latest snapshot, and the events since.
+        """
+
+    def keep_snapshots(self, schemas: Mapping[str, str]) -> None:
+        """Say of which schema the snapshots are that will be appended, by the names of their aggregates.
+
+        Called once after `open`. Snapshots of another schema, and of a name that is not among them, are discarded: a
+        snapshot only saves time, and its stream is still there.
+        """
 
     def read(self, after: int, limit: int) -> Sequence[LogRecord]:
         """At most `limit` records in position order, beginning with the one behind position `after`."""
@@ -212,6 +224,22 @@ class EventStore(Protocol):
 
     def close(self) -> None:
         """Give up the lease and let go of everything; closing twice is harmless."""
+
+
+def fault_of_changes(outcome: LoggedOutcome) -> str | None:
+    """What an adapter can say of the changes of an outcome without knowing any other: what is wrong, None: nothing."""
+    first, count = outcome.caused
+    taken: set[int] = set()
+    for change in outcome.changes:
+        shown = f"the change of {change.name} {change.id!r} at position {outcome.position}"
+        if change.body is None and not change.events:
+            return f"{shown} has neither a body nor events"
+        if list(change.events) != sorted(set(change.events)) or not all(0 <= one < count for one in change.events):
+            return f"{shown} names the events {change.events} of {count}, which were caused from position {first} on"
+        if not taken.isdisjoint(change.events):
+            return f"{shown} names events that are on another stream"
+        taken.update(change.events)
+    return None
 
 
 READ_CHUNK = 1_000

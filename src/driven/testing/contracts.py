@@ -34,6 +34,7 @@ from driven.service.event_store import (
 )
 from driven.testing.following_contract import FollowingContract
 from driven.testing.recovery_contract import RecoveryContract
+from driven.testing.stream_contract import StreamContract
 from driven.wire import AggregateState, Change, Failure
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ FAULTY: Final[dict[str, tuple[LoggedMessage | LoggedOutcome, ...]]] = {
 """Batches that break a rule of the port; each begins with something that would be right by itself, where it can."""
 
 
-class EventStoreContract(FollowingContract, RecoveryContract):
+class EventStoreContract(FollowingContract, RecoveryContract, StreamContract):
     """What a store must do to carry a bus."""
 
     def make_store(self) -> EventStore:

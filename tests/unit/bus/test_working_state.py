@@ -9,7 +9,7 @@ from driven.adapters.stores.memory import MemoryStore
 from driven.bus.working_state import WorkingState
 from driven.domain.messages import Envelope
 from driven.service.event_store import Batch, LoggedMessage, LoggedOutcome, MessageKind, Status
-from driven.wire import AggregateState, Change, Read
+from driven.wire import AggregateState, Change, Read, StoredEvent
 
 IDS = st.sampled_from(["a", "b", "c"])
 
@@ -57,6 +57,53 @@ def test_what_retired_last_is_read_however_far_behind_the_store_is(steps: list[t
             assert state.load("Account", one) == AggregateState("Account", one, version, body)
             assert state.first_stale([Read("Account", one, version)]) is None
             assert state.first_stale([Read("Account", one, version + 1)]) == Read("Account", one, version + 1)
+
+
+@given(st.lists(st.one_of(STEPS, IDS.map(lambda one: ("snapshot", one))), max_size=30))
+def test_a_stream_reads_the_same_however_far_behind_the_store_is(steps: list[tuple[str, str]]) -> None:
+    """O5, O6: body and events are those that the store will give, so nobody can tell which of both was asked."""
+    store, ahead = MemoryStore(), MemoryStore()
+    store.open()
+    ahead.open()
+    state = WorkingState(store)
+    batch: list[Change] = []
+    under_way: list[Change] = []
+
+    for kind, aggregate_id in steps:
+        if kind in {"change", "snapshot"}:
+            version = ahead.load("Account", aggregate_id).version
+            body = f"{aggregate_id}{version}".encode() if kind == "snapshot" else None
+            grown = Change("Account", aggregate_id, version, body, (1, 2))
+            batch.append(grown)
+            state.apply([grown], [StoredEvent("other", 1, b"")] + [stored_event(grown, place) for place in (1, 2)])
+            append_stream(ahead, grown)
+        elif kind == "begin" and not under_way:
+            under_way, batch = batch, []
+        elif kind == "end":
+            for change_under_way in under_way:
+                append_stream(store, change_under_way)
+            state.appended(under_way)
+            under_way = []
+        for one in "abc":
+            assert state.load("Account", one) == ahead.load("Account", one)
+
+
+def stored_event(grown: Change, place: int) -> StoredEvent:
+    """An event that says whose it is, and which version it leads to."""
+    return StoredEvent("grown", 1, f"{grown.id}{grown.expected_version + place}".encode())
+
+
+def append_stream(store: MemoryStore, grown: Change) -> None:
+    """One message that retires with this change, and its events."""
+    position = store.last_position + 1
+    envelopes = [Envelope(position + n, f"@{position + n}", position, 0, 0, None, 0) for n in range(4)]
+    events = [StoredEvent("other", 1, b""), stored_event(grown, 1), stored_event(grown, 2)]
+    messages = [LoggedMessage(envelopes[0], MessageKind.COMMAND, "n", 1, b"")] + [
+        LoggedMessage(envelope, MessageKind.EVENT, one.name, one.version, one.body)
+        for envelope, one in zip(envelopes[1:], events, strict=True)
+    ]
+    outcome = LoggedOutcome(position, Status.SUCCEEDED, 1, (grown,), (position + 1, 3))
+    store.append(Batch(messages, [outcome]))
 
 
 def test_nothing_is_kept_of_what_is_in_the_store() -> None:

@@ -10,17 +10,16 @@ import threading
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from driven.adapters.stores.memory_aggregates import STORE, MemoryAggregates
 from driven.adapters.stores.memory_tables import MemoryTables
 from driven.errors import LogBusy, StoreFailed
 from driven.service.event_store import Batch, Cursor, LoggedOutcome, LogRecord, MessageKind, Status
-from driven.wire import AggregateState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from driven.service.event_store import Advance, LoggedMessage
-
-STORE: Final = "memory://"
+    from driven.wire import AggregateState
 
 
 class MemoryStore:
@@ -34,7 +33,7 @@ class MemoryStore:
         self._messages: list[LoggedMessage] = []
         self._outcomes: dict[int, LoggedOutcome] = {}
         self._retired: list[LoggedOutcome] = []
-        self._aggregates: dict[tuple[str, str], AggregateState] = {}
+        self._aggregates: Final = MemoryAggregates(self._messages)
         self._by_command_id: dict[str, int] = {}
         self._is_open = False
         self._lock = threading.Lock()
@@ -74,13 +73,17 @@ class MemoryStore:
                 self._outcomes[outcome.position] = outcome
                 self._retired.append(outcome)
                 for change in outcome.changes:
-                    state = AggregateState(change.name, change.id, change.expected_version + 1, change.body)
-                    self._aggregates[change.name, change.id] = state
+                    self._aggregates.change(change, outcome.caused[0])
 
     def load(self, name: str, aggregate_id: str) -> AggregateState:
         """An aggregate as last appended; version 0 when there is none."""
         with self._lock:
-            return self._state(name, aggregate_id)
+            return self._aggregates.load(name, aggregate_id)
+
+    def keep_snapshots(self, schemas: Mapping[str, str]) -> None:
+        """Discard the snapshots of any other schema."""
+        with self._lock:
+            self._aggregates.keep_snapshots(schemas)
 
     def read(self, after: int, limit: int) -> Sequence[LogRecord]:
         """At most `limit` records behind position `after`."""
@@ -157,9 +160,6 @@ class MemoryStore:
 
     # Under the lock.
 
-    def _state(self, name: str, aggregate_id: str) -> AggregateState:
-        return self._aggregates.get((name, aggregate_id)) or AggregateState(name, aggregate_id, 0, None)
-
     def _records(self, after: int, limit: int) -> list[LogRecord]:
         messages = self._messages[after : after + limit]
         return [LogRecord(message, self._outcomes.get(message.envelope.position)) for message in messages]
@@ -169,6 +169,7 @@ class MemoryStore:
             raise StoreFailed(STORE, "it is not open")
         self._check_admissions(batch.admitted)
         self._check_retirements(batch.retired, self.last_position + len(batch.admitted))
+        self._aggregates.check(batch)
 
     def _check_admissions(self, admitted: Sequence[LoggedMessage]) -> None:
         ids: set[str] = set()
@@ -182,19 +183,9 @@ class MemoryStore:
 
     def _check_retirements(self, retired: Sequence[LoggedOutcome], last_position: int) -> None:
         positions: set[int] = set()
-        versions: dict[tuple[str, str], int] = {}
         for outcome in retired:
             if not 0 < outcome.position <= last_position:
                 raise StoreFailed(STORE, f"position {outcome.position} retires, but was never admitted")
             if outcome.position in self._outcomes or outcome.position in positions:
                 raise StoreFailed(STORE, f"position {outcome.position} retires twice")
             positions.add(outcome.position)
-            for change in outcome.changes:
-                place = (change.name, change.id)
-                version = versions.get(place, self._state(*place).version)
-                if change.expected_version != version:
-                    found = f"{change.name} {change.id!r} is at version {version}"
-                    raise StoreFailed(
-                        STORE, f"{found}, not {change.expected_version}, which position {outcome.position} saw"
-                    )
-                versions[place] = version + 1
