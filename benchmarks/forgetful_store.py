@@ -16,7 +16,8 @@ from driven.wire import AggregateState
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from driven.service.event_store import Advance, Batch, LoggedMessage, LogRecord
+    from driven.service.aside import DueId, DueKey, DueMessage
+    from driven.service.event_store import Advance, Batch, LoggedMessage, LogRecord, ParkedRecord
 
 NAME: Final = "forgetful"
 
@@ -120,6 +121,20 @@ class ForgetfulStore:
     def parked_keys(self) -> Mapping[str, int]:
         """No key is parked."""
         return {}
+
+    def parked(self, after: int, limit: int, key: str | None = None) -> Sequence[ParkedRecord]:
+        """Nothing stands aside."""
+        del after, limit, key
+        return ()
+
+    def due(self, after: DueKey | None, limit: int) -> Sequence[DueMessage]:
+        """As little."""
+        del after, limit
+        return ()
+
+    def find_due(self, due_id: DueId) -> None:
+        """As little."""
+        del due_id
 
     def close(self) -> None:
         """Nothing is to be closed."""

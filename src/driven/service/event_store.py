@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import msgspec
 
 from driven.domain.messages import Envelope
+from driven.service.aside import Aside, DueId, DueKey, DueMessage
 from driven.wire import AggregateState, Change, Failure
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ class MessageKind(enum.Enum):
 
     COMMAND = "command"
     EVENT = "event"
+    REPEATED = "repeated"
+    """An event that was parked, again: it happened once, at the position that `LoggedMessage.redrives` names. Only the
+    reactions that failed follow it now, and nobody else is shown it."""
 
 
 class Status(enum.Enum):
@@ -50,6 +54,9 @@ class Status(enum.Enum):
     STARTED = "started"
     """A detached command: its outcome is that of a later command which names this position as its cause (O9). Where
     there is none, it has to be run again."""
+    MOVED = "moved"
+    """Nothing of it happened here: it went to the tail behind messages of its key that a redrive put there, as the
+    message that redrives this position (F3)."""
 
 
 class LoggedMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -60,6 +67,10 @@ class LoggedMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     name: str
     version: int
     body: bytes
+    redrives: int = 0
+    """Position of the message that this one is, again, as it was parked, or moved behind a parked one (F3); 0: none."""
+    due: int = 0
+    """Which one of those it is that its cause has scheduled, counted from 1; 0: it was not due later."""
 
 
 class LoggedOutcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -73,6 +84,8 @@ class LoggedOutcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Position of the first message it caused, and how many: they stand in a row."""
     failures: tuple[Failure, ...] = ()
     """Of a failed or parked command: one. Of an event: one per reaction that failed."""
+    aside: Aside | None = None
+    """What it did to messages that stand aside: parked ones, and those due later; None: nothing."""
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -120,6 +133,15 @@ Advance: TypeAlias = Callable[[TableConnection], Sequence[Cursor]]
 """Writes what followers write, and says how far they are then."""
 
 
+class ParkedRecord(msgspec.Struct, frozen=True):
+    """A message that is parked, with its outcome."""
+
+    message: LoggedMessage
+    outcome: LoggedOutcome
+    is_released: bool
+    """Whether it holds up its key no longer."""
+
+
 class EventStore(Protocol):
     """What a bus needs of a store; see the head of this module for threads and failures."""
 
@@ -150,7 +172,8 @@ class EventStore(Protocol):
         Positions of admissions continue the log without a gap; no id that a caller gave is in the log already; what
         retires is in the log and retires once; every change is at its expected version and raises the version
         by one, or by the number of its events. Those are among the events that the outcome caused, each on one stream
-        only; what has a document has no stream. The bus guarantees all of this, an adapter checks it.
+        only; what has a document has no stream. What a redrive names, and what enters or is cancelled although it is
+        due later, stands aside since an earlier batch. The bus guarantees all of this, an adapter checks it.
 
         Raises:
             StoreFailed: the store is not open, or the batch breaks these rules, or it cannot be written; nothing of
@@ -220,7 +243,22 @@ class EventStore(Protocol):
         """
 
     def parked_keys(self) -> Mapping[str, int]:
-        """The keys that are parked, each with the lowest position of its messages that are (F2)."""
+        """The keys that are parked, each with the lowest position of its parked messages that are not released (F2)."""
+
+    # What stands aside (F3).
+
+    def parked(self, after: int, limit: int, key: str | None = None) -> Sequence[ParkedRecord]:
+        """At most `limit` messages that are parked, of this key alone if one is given; position order, behind `after`.
+
+        A message is parked from the batch in which it retires as parked to that in which a redrive has it enter again
+        or gives it up.
+        """
+
+    def due(self, after: DueKey | None, limit: int) -> Sequence[DueMessage]:
+        """At most `limit` messages that are due later, in the order in which they enter, behind `after`; None: all."""
+
+    def find_due(self, due_id: DueId) -> DueMessage | None:
+        """The message of this id, while it is due later."""
 
     def close(self) -> None:
         """Give up the lease and let go of everything; closing twice is harmless."""
@@ -275,7 +313,7 @@ def _digestible(record: LogRecord) -> tuple[object, ...]:
     envelope = message.envelope
     return (
         (envelope.position, envelope.id, envelope.correlation, envelope.causation, envelope.hop, envelope.key),
-        (message.kind, message.name, message.version, message.body),
-        (outcome.status, outcome.attempts, outcome.changes, outcome.caused),
+        (message.kind, message.name, message.version, message.body, message.redrives, message.due),
+        (outcome.status, outcome.attempts, outcome.changes, outcome.caused, outcome.aside),
         [(failure.error_type, failure.message) for failure in outcome.failures],
     )

@@ -32,6 +32,7 @@ from driven.service.event_store import (
     Status,
     log_digest,
 )
+from driven.testing.aside_contract import AsideContract
 from driven.testing.following_contract import FollowingContract
 from driven.testing.recovery_contract import RecoveryContract
 from driven.testing.stream_contract import StreamContract
@@ -92,7 +93,7 @@ FAULTY: Final[dict[str, tuple[LoggedMessage | LoggedOutcome, ...]]] = {
 """Batches that break a rule of the port; each begins with something that would be right by itself, where it can."""
 
 
-class EventStoreContract(FollowingContract, RecoveryContract, StreamContract):
+class EventStoreContract(FollowingContract, RecoveryContract, StreamContract, AsideContract):
     """What a store must do to carry a bus."""
 
     def make_store(self) -> EventStore:

@@ -9,6 +9,7 @@ import pytest
 
 from driven.adapters.stores.memory import MemoryStore
 from driven.domain.messages import Envelope
+from driven.service.aside import Aside
 from driven.service.event_store import (
     READ_CHUNK,
     Batch,
@@ -79,6 +80,8 @@ BASE = digest_of([MESSAGE], [OUTCOME])
         changed(MESSAGE, name="shop.Other"),
         changed(MESSAGE, version=2),
         changed(MESSAGE, body=b"other"),
+        changed(MESSAGE, redrives=1),
+        changed(MESSAGE, due=1),
     ],
 )
 def test_a_digest_covers_everything_about_a_message(message: LoggedMessage) -> None:
@@ -103,6 +106,8 @@ def test_a_digest_covers_everything_about_a_message(message: LoggedMessage) -> N
         changed(OUTCOME, failures=OUTCOME.failures[::-1]),
         changed(OUTCOME, failures=(Failure("ValueError", "other", "Traceback"), OUTCOME.failures[1])),
         changed(OUTCOME, failures=(Failure("TypeError", "no", "Traceback"), OUTCOME.failures[1])),
+        changed(OUTCOME, aside=Aside(reactions=("a", "b"))),
+        changed(OUTCOME, aside=Aside(given_up=(1,))),
     ],
 )
 def test_a_digest_covers_everything_about_an_outcome(outcome: LoggedOutcome) -> None:

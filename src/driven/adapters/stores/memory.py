@@ -11,13 +11,15 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from driven.adapters.stores.memory_aggregates import STORE, MemoryAggregates
+from driven.adapters.stores.memory_aside import MemoryAside
 from driven.adapters.stores.memory_tables import MemoryTables
 from driven.errors import LogBusy, StoreFailed
-from driven.service.event_store import Batch, Cursor, LoggedOutcome, LogRecord, MessageKind, Status
+from driven.service.event_store import Batch, Cursor, LoggedOutcome, LogRecord, MessageKind, ParkedRecord, Status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from driven.service.aside import DueId, DueKey, DueMessage
     from driven.service.event_store import Advance, LoggedMessage
     from driven.wire import AggregateState
 
@@ -35,6 +37,7 @@ class MemoryStore:
         self._retired: list[LoggedOutcome] = []
         self._aggregates: Final = MemoryAggregates(self._messages)
         self._by_command_id: dict[str, int] = {}
+        self._aside: Final = MemoryAside(STORE)
         self._is_open = False
         self._lock = threading.Lock()
         self._tables: Final = MemoryTables(STORE)
@@ -65,6 +68,7 @@ class MemoryStore:
         """
         with self._lock:
             self._check(batch)
+            self._aside.keep(batch)
             for message in batch.admitted:
                 self._messages.append(message)
                 if not message.envelope.id.startswith("@"):
@@ -147,11 +151,31 @@ class MemoryStore:
         """The keys of which something is parked, each with the lowest position of it."""
         with self._lock:
             found: dict[str, int] = {}
-            for position in sorted(one.position for one in self._retired if one.status is Status.PARKED):
+            for position in sorted(one for one, is_released in self._aside.parked.items() if not is_released):
                 key = self._messages[position - 1].envelope.key
                 if key is not None:
                     found.setdefault(key, position)
             return found
+
+    def parked(self, after: int, limit: int, key: str | None = None) -> Sequence[ParkedRecord]:
+        """At most `limit` parked messages behind position `after`, of one key or of all."""
+        with self._lock:
+            found: list[ParkedRecord] = []
+            for position in sorted(one for one in self._aside.parked if one > after):
+                message = self._messages[position - 1]
+                if len(found) < limit and key in {None, message.envelope.key}:
+                    found.append(ParkedRecord(message, self._outcomes[position], self._aside.parked[position]))
+            return found
+
+    def due(self, after: DueKey | None, limit: int) -> Sequence[DueMessage]:
+        """At most `limit` messages due later, behind `after`."""
+        with self._lock:
+            return self._aside.due(after, limit)
+
+    def find_due(self, due_id: DueId) -> DueMessage | None:
+        """One message due later."""
+        with self._lock:
+            return self._aside.find_due(due_id)
 
     def close(self) -> None:
         """Take no more; what is there can still be read."""
@@ -170,6 +194,7 @@ class MemoryStore:
         self._check_admissions(batch.admitted)
         self._check_retirements(batch.retired, self.last_position + len(batch.admitted))
         self._aggregates.check(batch)
+        self._aside.check(batch)
 
     def _check_admissions(self, admitted: Sequence[LoggedMessage]) -> None:
         ids: set[str] = set()
