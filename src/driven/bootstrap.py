@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from driven.adapters.stores.memory import MemoryStore
+from driven.adapters.stores.choice import store_at
 from driven.bus.committer import DirectCommitter, ThreadCommitter
 from driven.bus.conductor import Conductor
 from driven.bus.inline_progress import InlineProgress
@@ -121,7 +121,7 @@ class _Assembly:
         self.reference: Final = application if isinstance(application, str) else application_reference(application)
         self.registry: Final = build_registry(self.application)
         self.workforce: Final = Workforce(self.registry, self.reference, settings)
-        self.store: Final = MemoryStore() if store is None else store
+        self.store: Final = store_at(settings.store) if store is None else store
         self.hooks: Final = hooks
         self.clock_ns: Final = clock_ns
         for cycle in message_graph(self.registry).cycles:

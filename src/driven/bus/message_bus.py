@@ -72,7 +72,7 @@ class MessageBus:
         self._conductor: Final = conductor
         self._admit: Final = conductor.admit
         self._store: Final = store
-        self._is_store_blocking: Final = store.is_blocking
+        self._waits_for_store: Final = store.is_blocking and store.durability != "none"
         self._loop: Final = asyncio.get_running_loop()
         self._entrance: Final = Entrance(settings.max_pending, conductor.sequencer.__len__)
         self._observer: Final = Observer(
@@ -224,7 +224,7 @@ class MessageBus:
         finally:  # when nothing was admitted as well: the place goes to the next at the entrance
             if not self._is_pump_due:
                 self._see_to_it()
-        if self._is_store_blocking:
+        if self._waits_for_store:
             await self._until_durable(self._conductor.page)
         self._accepted_since_pump += 1
         if self._accepted_since_pump >= TURN_LIMIT:
@@ -257,7 +257,7 @@ class MessageBus:
                     self.wake()
             if number % TURN_LIMIT == 0:
                 await asyncio.sleep(0)
-        if self._is_store_blocking:
+        if self._waits_for_store:
             await self._until_durable(self._conductor.page)
         return receipts
 
