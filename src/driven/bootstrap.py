@@ -29,7 +29,7 @@ from driven.bus.middleware import Hooks
 from driven.bus.projections import Projections
 from driven.bus.sync_bus import SyncBus
 from driven.configuration import load_settings, validate
-from driven.errors import BusClosed, SettingsError
+from driven.errors import SettingsError
 from driven.program import ending_of_program, new_event_loop
 from driven.service.execution import Execution
 from driven.service.graph import message_graph
@@ -97,6 +97,8 @@ def open_bus_sync(
         try:
             yield SyncBus(bus, loop)
         except BaseException:
+            if sys.is_finalizing():
+                raise  # it was left open until the interpreter ended, and its thread with it; its workers vanish (W7)
             if not loop.call(opened.__aexit__(*sys.exc_info())).result():
                 raise
         else:
@@ -183,18 +185,16 @@ class _Assembly:
                 is_left_well = True
             finally:
                 left_s = ending.left_s(bus, otherwise_s=drain_timeout_s if is_left_well else 0.0)
-                await self._close(bus, conductor, lane, committer, left_s)
+                await self._close(bus, lane, committer, left_s)
 
-    async def _close(
-        self, bus: MessageBus, conductor: Conductor, lane: WorkerLane | None, committer: Committer, left_s: float
-    ) -> None:
+    async def _close(self, bus: MessageBus, lane: WorkerLane | None, committer: Committer, left_s: float) -> None:
         """Drain and end the workers, both together in `left_s` seconds; then let the store finish."""
         now_s = asyncio.get_running_loop().time
         deadline_s = now_s() + left_s
         try:
             await bus.drain(left_s)
         finally:
-            conductor.close(BusClosed())
+            bus.give_up()
             try:
                 if lane is not None:
                     await lane.stop(min(self.settings.workers.stop_timeout_s, max(0.0, deadline_s - now_s())))

@@ -14,6 +14,7 @@ is the bus thread; that loop stays responsive, as a turn is bounded. What order 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import threading
@@ -157,6 +158,11 @@ class MessageBus:
         found: T = self._registry.injector.container.get(wanted)
         return found
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that was accepted has retired and is in the store."""
+        return self._conductor.is_settled
+
     def wake(self) -> None:
         """Give the conductor a turn soon; called on the bus thread."""
         if not self._is_pump_due:
@@ -171,7 +177,14 @@ class MessageBus:
             self._context.run(self._pump)
 
     async def drain(self, timeout_s: float) -> bool:
-        """Take no more commands, and wait until all accepted ones have settled; True: they have (X4)."""
+        """Take no more commands, and wait until all accepted ones have settled; True: they have (X4).
+
+        Safe from any thread and any event loop, as often as you like, also when the bus is closed already (D4).
+        """
+        if asyncio.get_running_loop() is not self._loop:
+            with contextlib.suppress(BusClosed):
+                return await asyncio.wrap_future(self._visit(self.drain(timeout_s)))
+            return self.is_settled
         self._drained = self._drained or asyncio.Event()
         self._entrance.close()
         self.wake()
@@ -181,7 +194,7 @@ class MessageBus:
         except TimeoutError:
             if left := len(self._conductor.sequencer):
                 logger.warning("Closing gives up after %.1f s with %d messages unretired.", timeout_s, left)
-        return self._conductor.is_settled
+        return self.is_settled
 
     def give_up(self) -> None:
         """Let go of whatever has not settled: its receipts raise, and a `drain` that waits returns."""
