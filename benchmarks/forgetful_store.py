@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from driven.service.aside import DueId, DueKey, DueMessage
-    from driven.service.event_store import Advance, Batch, LoggedMessage, LogRecord, ParkedRecord
+    from driven.service.event_store import Advance, Batch, LoggedMessage, LoggedType, LogRecord, ParkedRecord
 
 NAME: Final = "forgetful"
 
@@ -26,7 +26,6 @@ class ForgetfulStore:
     """An `EventStore` for one bus; whoever made it reads `last_retired` and `digest` afterwards."""
 
     is_blocking: Final = False
-    durability: Final = "group"
     log_id: Final = NAME
 
     def __init__(self) -> None:
@@ -109,6 +108,10 @@ class ForgetfulStore:
         """
         del sql, parameters
         raise StoreFailed(NAME, "it has no tables")
+
+    def message_types(self) -> Collection[LoggedType]:
+        """None can be read again."""
+        return ()
 
     def unretired(self, after: int, limit: int) -> Sequence[LoggedMessage]:
         """Nothing is left to take up."""

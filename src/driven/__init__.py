@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         StoreFailed,
         UndeclaredEvent,
         UnknownCommand,
+        UnreadableMessage,
         WorkersUnavailable,
         WrongReturn,
     )
@@ -122,6 +123,7 @@ _HOME = {
         "StoreFailed",
         "UndeclaredEvent",
         "UnknownCommand",
+        "UnreadableMessage",
         "WorkersUnavailable",
         "WrongReturn",
     ),
@@ -224,6 +226,7 @@ __all__ = [
     "UndeclaredEvent",
     "UnitOfWork",
     "UnknownCommand",
+    "UnreadableMessage",
     "Vitals",
     "WorkerDied",
     "WorkerSettings",

@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from driven.adapters.stores.choice import store_at
+from driven.adapters.stores.memory import MemoryStore
 from driven.bus.committer import DirectCommitter, ThreadCommitter
 from driven.bus.conductor import Conductor
 from driven.bus.inline_progress import InlineProgress
@@ -29,11 +29,12 @@ from driven.bus.middleware import Hooks
 from driven.bus.projections import Projections
 from driven.bus.sync_bus import SyncBus
 from driven.configuration import load_settings, validate
-from driven.errors import SettingsError
+from driven.errors import BusClosed, RegistrationError, SettingsError
 from driven.program import ending_of_program, new_event_loop
 from driven.service.execution import Execution
 from driven.service.graph import message_graph
 from driven.service.registry import application_reference, build_registry, resolve_application
+from driven.service.upcasting import log_faults
 from driven.service.warming import warm_up
 from driven.settings import DEFAULT_GROUP, Settings
 from driven.workforce import Workforce
@@ -97,8 +98,6 @@ def open_bus_sync(
         try:
             yield SyncBus(bus, loop)
         except BaseException:
-            if sys.is_finalizing():
-                raise  # it was left open until the interpreter ended, and its thread with it; its workers vanish (W7)
             if not loop.call(opened.__aexit__(*sys.exc_info())).result():
                 raise
         else:
@@ -123,7 +122,7 @@ class _Assembly:
         self.reference: Final = application if isinstance(application, str) else application_reference(application)
         self.registry: Final = build_registry(self.application)
         self.workforce: Final = Workforce(self.registry, self.reference, settings)
-        self.store: Final = store_at(settings.store) if store is None else store
+        self.store: Final = MemoryStore() if store is None else store
         self.hooks: Final = hooks
         self.clock_ns: Final = clock_ns
         for cycle in message_graph(self.registry).cycles:
@@ -135,10 +134,17 @@ class _Assembly:
             cleanup.callback(self.registry.injector.close)
             self.store.open()
             cleanup.callback(self.store.close)
+            self._check_log()
             committer = self._committer()
             cleanup.callback(committer.close)
             async with self._bus(committer) as bus:
                 yield bus
+
+    def _check_log(self) -> None:
+        """Refuse a log with messages that this application cannot read (X3)."""
+        held = self.store.message_types()
+        if faults := list(log_faults(held, self.registry.catalog, self.application.forgotten)):
+            raise RegistrationError(self.application.name, faults)
 
     @asynccontextmanager
     async def _bus(self, committer: Committer) -> AsyncIterator[MessageBus]:
@@ -185,16 +191,18 @@ class _Assembly:
                 is_left_well = True
             finally:
                 left_s = ending.left_s(bus, otherwise_s=drain_timeout_s if is_left_well else 0.0)
-                await self._close(bus, lane, committer, left_s)
+                await self._close(bus, conductor, lane, committer, left_s)
 
-    async def _close(self, bus: MessageBus, lane: WorkerLane | None, committer: Committer, left_s: float) -> None:
+    async def _close(
+        self, bus: MessageBus, conductor: Conductor, lane: WorkerLane | None, committer: Committer, left_s: float
+    ) -> None:
         """Drain and end the workers, both together in `left_s` seconds; then let the store finish."""
         now_s = asyncio.get_running_loop().time
         deadline_s = now_s() + left_s
         try:
             await bus.drain(left_s)
         finally:
-            bus.give_up()
+            conductor.close(BusClosed())
             try:
                 if lane is not None:
                     await lane.stop(min(self.settings.workers.stop_timeout_s, max(0.0, deadline_s - now_s())))

@@ -10,7 +10,8 @@
     |  |- EmptyKey                the field that holds the key is empty
     |  |- CommandIdReused         the same id was used before, for another command
     |  |- ReentrantDispatch       a handler tried to reach the bus
-    |  `- MalformedMessage        bytes that do not decode to the message they claim to be
+    |  |- MalformedMessage        bytes that do not decode to the message they claim to be
+    |  `- UnreadableMessage       a message of the log that nothing leads from to a type of today
     |- BusFull                  not now: the entrance is full
     |- BusClosed                the bus is closed or closing
     |- HandlerError             the handler's work; nothing it did exists
@@ -138,6 +139,16 @@ class MalformedMessage(MisuseError):
         self.reason = reason
         self.remedy = remedy or f"send the fields and types that {name} declares"
         super().__init__(f"not a valid {name}: {reason}; {self.remedy}")
+
+
+class UnreadableMessage(MisuseError):
+    """The log holds a message of a name or version that the application cannot read (X3)."""
+
+    def __init__(self, name: str, version: int, reason: str) -> None:
+        self.name = name
+        self.version = version
+        self.reason = reason
+        super().__init__(f"{name} version {version}, which the log holds, cannot be read: {reason}")
 
 
 class BusFull(DrivenError):
@@ -288,10 +299,9 @@ class StoreFailed(InfrastructureError):
 
     remedy = "mend the cause and open the bus again: what was appended before is still there"
 
-    def __init__(self, store: str, reason: str, remedy: str = "") -> None:
+    def __init__(self, store: str, reason: str) -> None:
         self.store = store
         self.reason = reason
-        self.remedy = remedy or self.remedy
         super().__init__(f"store {store} failed: {reason}; {self.remedy}")
 
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from driven import Command, Event, MalformedMessage, wire
 from driven.domain.messages import Envelope
-from driven.wire import Catalog, EncodedMessage, body_encoder, encode, encode_body
+from driven.service.catalog import Catalog
+from driven.wire import EncodedMessage, body_encoder, encode, encode_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -306,7 +307,7 @@ PROGRAM = """
 import enum, uuid
 from typing import Literal
 from driven import Command, Event
-from driven.wire import Catalog
+from driven.service.catalog import Catalog
 class Colour(enum.Enum):
     RED = "red"
     BLUE = "blue"

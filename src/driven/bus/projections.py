@@ -72,9 +72,7 @@ class Projections:
         for message in messages:
             followers = self._following.get(message.name)
             if followers and message.kind is MessageKind.EVENT:
-                entry = self._catalog.named(message.name)
-                assert entry is not None  # noqa: S101 - it was encoded with this catalog
-                event = self._catalog.decode(entry.type_id, message.body)
+                event = self._catalog.decode_logged(message.name, message.version, message.body)
                 for projection in followers:
                     self._show(projection, event, message.envelope.position)
 

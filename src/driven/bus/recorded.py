@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from driven.bus.receipts import Receipt, Settlement
 from driven.errors import CommandFailed, CommandIdReused, CommandParked
-from driven.service.event_store import READ_CHUNK, LoggedOutcome, LogRecord, MessageKind, Status
+from driven.service.event_store import READ_CHUNK, LoggedMessage, LoggedOutcome, LogRecord, MessageKind, Status
 
 if TYPE_CHECKING:
     from driven.domain.messages import Event
+    from driven.service.catalog import Catalog
     from driven.service.event_store import EventStore
     from driven.service.intake import Draft
-    from driven.wire import Catalog
 
 
 def refuse_other_command(command_id: str, draft: Draft, accepted: Draft, name: str, position: int) -> None:
@@ -32,9 +32,14 @@ def receipt_from_log(command_id: str, draft: Draft, store: EventStore, catalog: 
     if record is None:
         return None
     message = record.message
-    if (catalog.entries[draft.type_id].name, draft.body) != (message.name, message.body):
+    if catalog.entries[draft.type_id].name != message.name or draft.body != _body_of_today(message, catalog):
         raise CommandIdReused(command_id, message.name, message.envelope.position)
     return recorded_receipt(record, store, catalog)
+
+
+def _body_of_today(message: LoggedMessage, catalog: Catalog) -> bytes:
+    """As the command would be encoded now: it may have been recorded by an older version of the application (X3)."""
+    return catalog.current(message.name, message.version, message.body).body
 
 
 def recorded_receipt(record: LogRecord, store: EventStore, catalog: Catalog) -> Receipt:
@@ -77,9 +82,8 @@ def _events(caused: tuple[int, int], store: EventStore, catalog: Catalog) -> tup
     first, count = caused
     events = []
     for record in store.read(first - 1, count) if count else ():
-        entry = catalog.named(record.message.name)
-        assert entry is not None  # noqa: S101 - written by this application
-        events.append(catalog.decode(entry.type_id, record.message.body))
+        message = record.message
+        events.append(catalog.decode_logged(message.name, message.version, message.body))
     return tuple(events)
 
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from driven.bus.routing import Route
     from driven.bus.sequencer import Entry
     from driven.domain.messages import Event
-    from driven.wire import Catalog, Succeeded
+    from driven.service.catalog import Catalog
+    from driven.wire import Succeeded
 
 logger = logging.getLogger("driven.bus")
 

@@ -15,6 +15,7 @@ import msgspec
 from driven.placement import Placement
 from driven.service.handlers import HandlerOptions, OnExhausted
 from driven.service.injection import Binding, ForeignProvider, Scope
+from driven.service.upcasting import Upcaster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +50,8 @@ class Application:
         self.reactions: list[Noted] = []
         self.projectors: list[Noted] = []
         self.warm_ups: list[Noted] = []
+        self.upcasters: list[Upcaster] = []
+        self.forgotten: set[str] = set()
         self.bindings: list[Binding | ForeignProvider] = []
 
     def handles(  # noqa: PLR0913 - each is one fact about the handler, all by name
@@ -120,6 +123,26 @@ class Application:
         """
         return self._noting(self.warm_ups, type(None), HandlerOptions())(target)
 
+    def upcasts(self, name: str, *, version: int) -> Callable[[T], T]:
+        """Register how a message that was recorded at `version` becomes one of the next version (X3).
+
+        `name` is its stable name. The function takes the fields as they were recorded, by name and made of plain
+        values, and returns those of the next version; it depends on nothing else.
+        """
+
+        def note(target: T) -> T:
+            self.upcasters.append(Upcaster(target, name, version))  # type: ignore[arg-type]  # examined when a bus opens
+            return target
+
+        return note
+
+    def forgets(self, *names: str) -> None:
+        """Say that events of these stable names, which the log may hold, are of no use to anybody any more.
+
+        A bus refuses to open a log with events that it does not know, as a class that was renamed would look the same.
+        """
+        self.forgotten.update(names)
+
     def binds(self, interface: type, to: Any = None, *, scope: Scope = Scope.APP) -> None:  # noqa: ANN401
         """Say what is injected where `interface` is asked for; a later binding replaces an earlier one.
 
@@ -139,6 +162,8 @@ class Application:
         twin.reactions.extend(self.reactions)
         twin.projectors.extend(self.projectors)
         twin.warm_ups.extend(self.warm_ups)
+        twin.upcasters.extend(self.upcasters)
+        twin.forgotten.update(self.forgotten)
         twin.bindings.extend(self.bindings)
         return twin
 

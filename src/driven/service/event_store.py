@@ -34,8 +34,6 @@ from driven.wire import AggregateState, Change, Failure
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from driven.settings import Durability
-
 
 class MessageKind(enum.Enum):
     """What a logged message is."""
@@ -73,6 +71,14 @@ class LoggedMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Position of the message that this one is, again, as it was parked, or moved behind a parked one (F3); 0: none."""
     due: int = 0
     """Which one of those it is that its cause has scheduled, counted from 1; 0: it was not due later."""
+
+
+class LoggedType(msgspec.Struct, frozen=True):
+    """What there are messages of in a log."""
+
+    kind: MessageKind
+    name: str
+    version: int
 
 
 class LoggedOutcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -150,13 +156,6 @@ class EventStore(Protocol):
     @property
     def is_blocking(self) -> bool:
         """Whether calls may wait for a disk or a network: then the bus uses a store thread."""
-
-    @property
-    def durability(self) -> Durability:
-        """When `submit` answers (U4): once its command is in the store, or, with ``"none"``, at once.
-
-        ``"each"``: every command from outside is to have a transaction of its own; ``"group"``: they may share one.
-        """
 
     @property
     def log_id(self) -> str:
@@ -241,6 +240,9 @@ class EventStore(Protocol):
         """
 
     # What a bus asks for when it opens, to take up what was left (U9).
+
+    def message_types(self) -> Collection[LoggedType]:
+        """Every kind, name and version of which the log holds a message, in any order (X3)."""
 
     def unretired(self, after: int, limit: int) -> Sequence[LoggedMessage]:
         """At most `limit` messages that have no outcome, in position order, beginning behind position `after`."""

@@ -34,9 +34,10 @@ from driven.service.signature import (
     read_signature,
     read_warm_up,
 )
+from driven.service.upcasting import Upcaster, upcaster_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from driven.service.application import Application, Noted
     from driven.service.signature import Parameter
@@ -52,6 +53,7 @@ class Findings(msgspec.Struct, frozen=True):
     warm_ups: tuple[WarmUp, ...]
     messages: tuple[tuple[str, type[Message]], ...]
     """Stable names and types."""
+    upcasters: tuple[Upcaster, ...]
     aggregates: tuple[type[Aggregate], ...]
     """Those that are known before anything runs: loaded, or of a repository."""
 
@@ -83,6 +85,7 @@ class _Examination:
         self._check_reactions()
         messages = self._named(self._messages(), "message_name")
         aggregates = self._named(self._aggregates(), "aggregate_name")
+        self._check_upcasters(messages)
         self._check_bindings()
         if self.faults:
             self.injector.close()
@@ -94,6 +97,7 @@ class _Examination:
             projectors=self.projectors,
             warm_ups=self.warm_ups,
             messages=tuple(messages.items()),
+            upcasters=tuple(self.application.upcasters),
             aggregates=tuple(aggregates.values()),
         )
 
@@ -208,6 +212,11 @@ class _Examination:
                     f"{qualified_name(note.message)} has two handlers, {names}; "
                     f"keep one, or give the second a command of its own"
                 )
+
+    def _check_upcasters(self, messages: Mapping[str, type[Message]]) -> None:
+        versions = {name: vars(one).get("message_version", 1) for name, one in messages.items()}
+        sound = {name: version for name, version in versions.items() if type(version) is int}
+        self.faults.extend(upcaster_faults(self.application.upcasters, sound))
 
     def _check_reactions(self) -> None:
         handled = [note.message for note in self.application.handlers]

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from driven.domain.messages import Command
+    from driven.service.catalog import Catalog
     from driven.service.handlers import Handler, HandlerOptions
-    from driven.wire import Catalog, EncodedMessage
+    from driven.wire import EncodedMessage
 
 FROM_FAILURE: Final = ("error_type", "reason")
 """Fields that the failure fills: the qualified name of the error, and its text."""

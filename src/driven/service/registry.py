@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from driven.domain.aggregate import Aggregate
 from driven.errors import MisuseError, RegistrationError
 from driven.service.application import Application
+from driven.service.catalog import Catalog
 from driven.service.examination import Findings, examine
 from driven.service.naming import qualified_name, stable_name
-from driven.wire import Catalog
+from driven.service.upcasting import steps_of
 
 if TYPE_CHECKING:
     from driven.domain.messages import Message
@@ -29,7 +30,7 @@ class Registry:
     def __init__(self, application: Application, findings: Findings) -> None:
         """Made by `build_registry` only."""
         self.application: Final = application
-        self.catalog: Final = Catalog(findings.messages)
+        self.catalog: Final = Catalog(findings.messages, steps_of(findings.upcasters))
         self.injector: Final[Injector] = findings.injector
         self.handlers: Final[dict[int, Handler]] = {self._type_id(one.command): one for one in findings.handlers}
         self.projectors: Final[tuple[Projector, ...]] = findings.projectors

@@ -39,8 +39,9 @@ def recipe_of(registry: Registry, reference: str) -> Recipe:
 
 
 def _modules_of(application: Application) -> tuple[str, ...]:
-    notes = (*application.handlers, *application.reactions, *application.projectors, *application.warm_ups)
-    found = dict.fromkeys(getattr(note.target, "__module__", None) for note in notes)
+    noted = (application.handlers, application.reactions, application.projectors, application.warm_ups)
+    targets = [note.target for notes in noted for note in notes] + [one.target for one in application.upcasters]
+    found = dict.fromkeys(getattr(target, "__module__", None) for target in targets)
     return tuple(module for module in found if module and module != "__main__" and module in sys.modules)
 
 
@@ -76,6 +77,8 @@ def _lines(registry: Registry) -> Iterator[str]:
         yield f"the handler {handler.name} for {registry.name_of(type_id)} ({facts})"
     for warm_up in registry.warm_ups:
         yield f"the warm-up {warm_up.name}"
+    for upcaster in registry.application.upcasters:
+        yield f"the upcaster {qualified_name(upcaster.target)} of {upcaster.name} version {upcaster.version}"
     # The last binding of an interface is the one that counts.
     bindings = {one.interface if isinstance(one, Binding) else one: one for one in registry.application.bindings}
     for binding in bindings.values():

@@ -18,6 +18,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import pytest
 
 from driven.domain.messages import Envelope
@@ -189,6 +190,19 @@ class EventStoreContract(FollowingContract, RecoveryContract, StreamContract, As
         store.append(batch(outcome(2), outcome(3)))
 
         assert [record.outcome for record in store.read(0, EVERYTHING)] == [outcome(1), outcome(2), outcome(3)]
+
+    def test_a_log_tells_what_there_are_messages_of(self, store: EventStore) -> None:
+        """X3: by kind, name and version, for a bus that opens to see whether it can read them all."""
+        assert set(store.message_types()) == set()
+        later = msgspec.structs.replace(command(4), version=2)
+        event = msgspec.structs.replace(command(5), kind=MessageKind.EVENT, name="shop.Ordered")
+
+        store.append(batch(command(1), command(2), command(3), outcome(1)))
+        store.append(batch(later, event))
+
+        held = [("command", "shop.Order", 1), ("command", "shop.Order", 2), ("event", "shop.Ordered", 1)]
+        told = sorted((one.kind.value, one.name, one.version) for one in self.reopened(store).message_types())
+        assert told == held
 
     def test_what_has_not_retired_has_no_outcome(self, store: EventStore) -> None:
         """U9: that is where recovery begins."""

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from driven import Aggregate, Application, Command, Event, Placement, Settings, UnitOfWork, WorkerSettings, open_bus
 from driven.domain.arrays import UnfitArray, from_plain, to_plain
 from driven.errors import MalformedMessage
-from driven.wire import Catalog
+from driven.service.catalog import Catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1327,6 +1327,8 @@ def test_a_name_and_a_version_belong_to_one_class_and_not_to_its_subclasses() ->
 
     def wire(app: Application) -> None:
         app.handles(Begin, emits=[Named, Derived])(takes_none)
+        for version in (1, 2):
+            app.upcasts("ledger.Named", version=version)(lambda fields: fields)
 
     entries = {entry.name: entry.version for entry in registry_of(wire).catalog.entries}
 

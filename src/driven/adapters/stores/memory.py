@@ -14,7 +14,16 @@ from driven.adapters.stores.memory_aggregates import STORE, MemoryAggregates
 from driven.adapters.stores.memory_aside import MemoryAside
 from driven.adapters.stores.memory_tables import MemoryTables
 from driven.errors import LogBusy, StoreFailed
-from driven.service.event_store import Batch, Cursor, LoggedOutcome, LogRecord, MessageKind, ParkedRecord, Status
+from driven.service.event_store import (
+    Batch,
+    Cursor,
+    LoggedOutcome,
+    LoggedType,
+    LogRecord,
+    MessageKind,
+    ParkedRecord,
+    Status,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -28,7 +37,6 @@ class MemoryStore:
     """An `EventStore` of lists and dictionaries; one bus at a time, one process."""
 
     is_blocking: Final = False
-    durability: Final = "group"
 
     def __init__(self, log_id: str = "memory") -> None:
         """`log_id` seeds the ids that handlers make; two logs of the same id make the same ids."""
@@ -131,6 +139,11 @@ class MemoryStore:
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """What a reading statement finds in the tables of followers."""
         return self._tables.query(sql, parameters)
+
+    def message_types(self) -> Collection[LoggedType]:
+        """What there are messages of."""
+        with self._lock:
+            return {LoggedType(one.kind, one.name, one.version) for one in self._messages}
 
     def unretired(self, after: int, limit: int) -> Sequence[LoggedMessage]:
         """At most `limit` messages without an outcome, behind position `after`."""

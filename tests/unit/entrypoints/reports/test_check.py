@@ -65,6 +65,8 @@ def shop() -> Application:
     @app.projects(OrderPlaced)
     def count(event: OrderPlaced) -> None: ...
 
+    for version in (1, 2):
+        app.upcasts("stock.Reserve", version=version)(lambda fields: fields)
     return app
 
 
