@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from driven.bootstrap import open_bus, open_bus_sync
     from driven.bus.auto_placement import PlacementDecision
+    from driven.bus.following.rebuild import Rebuild, RebuildProgress
     from driven.bus.histogram import Durations
     from driven.bus.lane import GroupStatistics, Lane, LaneListener, PoolStatistics, Progress, Vitals
     from driven.bus.message_bus import MessageBus
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from driven.bus.receipts import CommandOutcome, Receipt, Settlement
     from driven.bus.shared_statistics import read_statistics
     from driven.bus.statistics import BusStatistics, CommandStatistics, HeadStatistics, WorkerStatistics
-    from driven.bus.sync_bus import SyncBus, SyncReceipt
+    from driven.bus.sync_bus import SyncBus, SyncRebuild, SyncReceipt
     from driven.configuration import load_settings
     from driven.domain.aggregate import Aggregate
     from driven.domain.messages import Command, Envelope, Event, Message
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         LogBusy,
         MalformedMessage,
         MisuseError,
+        ProjectionStopped,
         ReentrantDispatch,
         RegistrationError,
         RingBroken,
@@ -68,7 +70,9 @@ if TYPE_CHECKING:
     from driven.service.event_store import EventStore, log_digest
     from driven.service.handlers import OnExhausted
     from driven.service.injection import Scope
+    from driven.service.projection import Projection
     from driven.service.repository import Repository
+    from driven.service.tables import Tables
     from driven.service.unit_of_work import UnitOfWork
     from driven.settings import (
         BusSettings,
@@ -82,6 +86,7 @@ if TYPE_CHECKING:
 _HOME = {
     "driven.bootstrap": ("open_bus", "open_bus_sync"),
     "driven.bus.auto_placement": ("PlacementDecision",),
+    "driven.bus.following.rebuild": ("Rebuild", "RebuildProgress"),
     "driven.bus.histogram": ("Durations",),
     "driven.bus.lane": ("GroupStatistics", "Lane", "LaneListener", "PoolStatistics", "Progress", "Vitals"),
     "driven.bus.message_bus": ("MessageBus",),
@@ -95,7 +100,7 @@ _HOME = {
         "HeadStatistics",
         "WorkerStatistics",
     ),
-    "driven.bus.sync_bus": ("SyncBus", "SyncReceipt"),
+    "driven.bus.sync_bus": ("SyncBus", "SyncRebuild", "SyncReceipt"),
     "driven.configuration": ("load_settings",),
     "driven.domain.aggregate": ("Aggregate",),
     "driven.domain.messages": ("Command", "Envelope", "Event", "Message"),
@@ -114,6 +119,7 @@ _HOME = {
         "LogBusy",
         "MalformedMessage",
         "MisuseError",
+        "ProjectionStopped",
         "ReentrantDispatch",
         "RegistrationError",
         "RingBroken",
@@ -143,7 +149,9 @@ _HOME = {
     "driven.service.event_store": ("EventStore", "log_digest"),
     "driven.service.handlers": ("OnExhausted",),
     "driven.service.injection": ("Scope",),
+    "driven.service.projection": ("Projection",),
     "driven.service.repository": ("Repository",),
+    "driven.service.tables": ("Tables",),
     "driven.service.unit_of_work": ("UnitOfWork",),
     "driven.settings": (
         "BusSettings",
@@ -207,7 +215,11 @@ __all__ = [
     "PlacementDecision",
     "PoolStatistics",
     "Progress",
+    "Projection",
     "ProjectionStatistics",
+    "ProjectionStopped",
+    "Rebuild",
+    "RebuildProgress",
     "Receipt",
     "ReentrantDispatch",
     "RegistrationError",
@@ -222,7 +234,9 @@ __all__ = [
     "StoreFailed",
     "StoreSettings",
     "SyncBus",
+    "SyncRebuild",
     "SyncReceipt",
+    "Tables",
     "UndeclaredEvent",
     "UnitOfWork",
     "UnknownCommand",

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, Final
 from driven.adapters.stores.memory import MemoryStore
 from driven.bus.committer import DirectCommitter, ThreadCommitter
 from driven.bus.conductor import Conductor
+from driven.bus.followers import followers_of
 from driven.bus.inline_progress import InlineProgress
 from driven.bus.loop_thread import LoopThread
 from driven.bus.message_bus import MessageBus
 from driven.bus.middleware import Hooks
-from driven.bus.projections import Projections
 from driven.bus.sync_bus import SyncBus
 from driven.configuration import load_settings, validate
 from driven.errors import BusClosed, RegistrationError, SettingsError
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from driven.bus.committer import Committer
+    from driven.bus.followers import Followers
     from driven.bus.middleware import Middleware
     from driven.pool.worker_lane import WorkerLane
     from driven.service.application import Application
@@ -149,15 +150,15 @@ class _Assembly:
     @asynccontextmanager
     async def _bus(self, committer: Committer) -> AsyncIterator[MessageBus]:
         lane = self.workforce.lane(self.store.log_id)
-        projections = Projections(self.registry)
-        await projections.catch_up(self.store)
+        followers = followers_of(self.registry, self.store, committer, asyncio.get_running_loop().call_soon_threadsafe)
+        await followers.catch_up(self.store)
         progress = InlineProgress()
         conductor = Conductor(
             registry=self.registry,
             execution=Execution(self.registry, self.store.log_id, progress.tell),
             store=self.store,
             committer=committer,
-            projections=projections,
+            followers=followers,
             routes=self.workforce.routes,
             settings=self.settings.bus,
             clock_ns=self.clock_ns,
@@ -171,7 +172,7 @@ class _Assembly:
             registry=self.registry,
             conductor=conductor,
             store=self.store,
-            projections=projections,
+            followers=followers,
             lane=lane,
             settings=self.settings.bus,
             progress=progress,
@@ -186,17 +187,24 @@ class _Assembly:
                     await lane.start(conductor.traffic)
                 else:
                     warm_up(self.registry)  # nobody else does, and handlers are to find what they would find there
+                followers.start()
                 with self._scaling(lane, conductor), self._pinned():
                     yield bus
                 is_left_well = True
             finally:
                 left_s = ending.left_s(bus, otherwise_s=drain_timeout_s if is_left_well else 0.0)
-                await self._close(bus, conductor, lane, committer, left_s)
+                await self._close(bus, conductor, lane, followers, committer, left_s)
 
-    async def _close(
-        self, bus: MessageBus, conductor: Conductor, lane: WorkerLane | None, committer: Committer, left_s: float
+    async def _close(  # noqa: PLR0913, PLR0917 - one argument per part that ends
+        self,
+        bus: MessageBus,
+        conductor: Conductor,
+        lane: WorkerLane | None,
+        followers: Followers,
+        committer: Committer,
+        left_s: float,
     ) -> None:
-        """Drain and end the workers, both together in `left_s` seconds; then let the store finish."""
+        """Drain, end the workers and the followers, together in `left_s` seconds; then let the store finish."""
         now_s = asyncio.get_running_loop().time
         deadline_s = now_s() + left_s
         try:
@@ -207,6 +215,7 @@ class _Assembly:
                 if lane is not None:
                     await lane.stop(min(self.settings.workers.stop_timeout_s, max(0.0, deadline_s - now_s())))
             finally:
+                await followers.finish(max(0.0, deadline_s - now_s()))
                 committer.close()
                 await bus.see_off()
 
@@ -234,5 +243,5 @@ class _Assembly:
 
     def _committer(self) -> Committer:
         if not self.store.is_blocking:
-            return DirectCommitter(self.store)
+            return DirectCommitter(self.store, asyncio.get_running_loop().call_soon_threadsafe)
         return ThreadCommitter(self.store, asyncio.get_running_loop().call_soon_threadsafe)

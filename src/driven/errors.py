@@ -20,7 +20,8 @@
     |  |- AggregateNotFound       get() of an aggregate that is not there
     |  |- AggregateExists         add() of an aggregate that is there already
     |  |- UndeclaredEvent         an event type the handler did not declare
-    |  `- WrongReturn             a handler or reaction returned what it must not
+    |  |- WrongReturn             a handler or reaction returned what it must not
+    |  `- ProjectionStopped       a projection raised, and stands before that event
     `- InfrastructureError      the world: processes, shared memory, the store
        |- WorkersUnavailable      workers could not be started
        |- SegmentUnavailable      no shared memory of the size asked for
@@ -249,6 +250,19 @@ class WrongReturn(HandlerError):
         self.returned = returned
         self.allowed = allowed
         super().__init__(f"{handler} returned {returned}; it may return {allowed}")
+
+
+class ProjectionStopped(HandlerError):
+    """A projection raised at an event: it is done with everything up to `position`, and goes no further."""
+
+    def __init__(self, projection: str, position: int, reason: str) -> None:
+        self.projection = projection
+        self.position = position
+        self.reason = reason
+        super().__init__(
+            f"projection {projection!r} stands at position {position}, stopped by {reason}; mend it, and open the bus "
+            f"again or rebuild it"
+        )
 
 
 class InfrastructureError(DrivenError):

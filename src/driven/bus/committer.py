@@ -29,6 +29,12 @@ class Committer(Protocol):
     def commit(self, batch: Batch, done: Done) -> None:
         """Append `batch` and call `done`; not called again before that."""
 
+    def between(self, work: Callable[[], object]) -> None:
+        """Run `work`, which raises nothing, where batches are appended, after what is there already; from any thread.
+
+        What comes after `close` is not run.
+        """
+
     def close(self) -> None:
         """Wait for the batch that is under way, then let go; closing twice is harmless."""
 
@@ -43,16 +49,26 @@ def _append(store: EventStore, batch: Batch) -> StoreFailed | None:
     return None
 
 
+def _at_once(work: Callable[[], object]) -> None:
+    work()
+
+
 class DirectCommitter:
     """Appends on the bus thread."""
 
-    def __init__(self, store: EventStore) -> None:
-        """`store` must not block."""
+    def __init__(self, store: EventStore, soon: Callable[[Callable[[], object]], object] = _at_once) -> None:
+        """`store` must not block; `soon` runs something on the bus thread, and may be called from any thread."""
         self._store = store
+        self._soon = soon
 
     def commit(self, batch: Batch, done: Done) -> None:
         """Append `batch`, then call `done`."""
         done(_append(self._store, batch))
+
+    def between(self, work: Callable[[], object]) -> None:
+        """Run `work` soon, on the bus thread."""
+        with contextlib.suppress(RuntimeError):  # its event loop was closed: nobody needs it any more
+            self._soon(work)
 
     def close(self) -> None:
         """Nothing is under way."""
@@ -65,13 +81,17 @@ class ThreadCommitter:
         """`on_bus_thread` runs a callable there, soon, and may be called from any thread."""
         self._store = store
         self._on_bus_thread = on_bus_thread
-        self._batches: queue.SimpleQueue[tuple[Batch, Done] | None] = queue.SimpleQueue()
+        self._batches: queue.SimpleQueue[tuple[Batch, Done] | Callable[[], object] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="driven-store", daemon=True)
         self._thread.start()
 
     def commit(self, batch: Batch, done: Done) -> None:
         """Hand `batch` to the store thread."""
         self._batches.put((batch, done))
+
+    def between(self, work: Callable[[], object]) -> None:
+        """Hand `work` to the store thread."""
+        self._batches.put(work)
 
     def close(self) -> None:
         """Wait until the store thread has appended what it was given."""
@@ -80,6 +100,9 @@ class ThreadCommitter:
 
     def _run(self) -> None:
         while (work := self._batches.get()) is not None:
+            if not isinstance(work, tuple):
+                work()
+                continue
             batch, done = work
             try:
                 failure = _append(self._store, batch)

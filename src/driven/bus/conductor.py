@@ -46,9 +46,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from driven.bus.committer import Committer
+    from driven.bus.followers import Followers
     from driven.bus.lane import Lane
     from driven.bus.middleware import Hooks
-    from driven.bus.projections import Projections
     from driven.bus.routing import Route
     from driven.service.event_store import EventStore
     from driven.service.execution import Execution
@@ -77,7 +77,7 @@ class Conductor:
         execution: Execution,
         store: EventStore,
         committer: Committer,
-        projections: Projections,
+        followers: Followers,
         routes: Mapping[int, Route],
         settings: BusSettings,
         clock_ns: Callable[[], int],
@@ -95,7 +95,7 @@ class Conductor:
         """
         self._registry: Final = registry
         self._store: Final = store
-        self._projections: Final = projections
+        self._feed: Final = followers.feed
         self._routes: Final = routes
         self._hooks: Final = hooks
         self._wake: Final = wake
@@ -334,7 +334,7 @@ class Conductor:
         for outcome in page.retired:
             if outcome.changes:
                 self._state.appended(outcome.changes)
-        self._projections.feed(page.admitted)
+        self._feed(page.admitted)
         for root in page.succeeded:
             if root.receipt is not None:  # abandoned while the batch was under way
                 root.receipt.succeed(self._retirement.decoded, root.emitted)

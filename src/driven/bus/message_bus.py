@@ -33,10 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
 
     from driven.bus.conductor import Conductor
+    from driven.bus.followers import Followers
+    from driven.bus.following.rebuild import Rebuild
     from driven.bus.inline_progress import InlineProgress
     from driven.bus.journal import Page
     from driven.bus.lane import Lane
-    from driven.bus.projections import Projections
     from driven.bus.receipts import CommandOutcome, Receipt
     from driven.bus.statistics import BusStatistics
     from driven.domain.messages import Command
@@ -61,7 +62,7 @@ class MessageBus:
         registry: Registry,
         conductor: Conductor,
         store: EventStore,
-        projections: Projections,
+        followers: Followers,
         lane: Lane | None,
         settings: BusSettings,
         progress: InlineProgress,
@@ -72,11 +73,12 @@ class MessageBus:
         self._conductor: Final = conductor
         self._admit: Final = conductor.admit
         self._store: Final = store
+        self._followers: Final = followers
         self._is_store_blocking: Final = store.is_blocking
         self._loop: Final = asyncio.get_running_loop()
         self._entrance: Final = Entrance(settings.max_pending, conductor.sequencer.__len__)
         self._observer: Final = Observer(
-            registry, conductor, projections, lane, progress=progress, inline_because=inline_because
+            registry, conductor, followers, lane, progress=progress, inline_because=inline_because
         )
         self._publisher: Final = Publisher(self._observer.look, self._loop)
         progress.on_told = self._publisher.post_if_due
@@ -152,6 +154,30 @@ class MessageBus:
         """A digest of everything that retired, the same for any number of workers (O6)."""
         return log_digest(self._store)
 
+    def rebuild(self, projection: str) -> Coroutine[Any, Any, Rebuild]:
+        """Build a projection anew from the first event, beside the one that is read, and let it take its place (X2).
+
+        Awaiting the result begins it; `Rebuild.done` waits for the end. One that is under way already is joined.
+        Reactions and notifiers have no part in it.
+
+        Raises:
+            MisuseError: there is no projection of this name that lasts.
+            BusClosed: the bus is closed.
+            ReentrantDispatch: called from inside a handler or reaction (O7).
+
+        """
+        refuse_reentry()
+        return self._followers.rebuild(projection)
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """What a reading statement finds in the tables of projections; it takes as long as it takes, on this thread.
+
+        Raises:
+            StoreFailed: it is no statement that reads, or cannot be run.
+
+        """
+        return self._store.query(sql, parameters)
+
     def resolve(self, wanted: type[T]) -> T:
         """An injected object of scope APP in this process, such as a read model."""
         found: T = self._registry.injector.container.get(wanted)
@@ -224,6 +250,8 @@ class MessageBus:
         finally:  # when nothing was admitted as well: the place goes to the next at the entrance
             if not self._is_pump_due:
                 self._see_to_it()
+        if self._followers.is_waited_for:
+            receipt.follow(self._followers)
         if self._is_store_blocking:
             await self._until_durable(self._conductor.page)
         self._accepted_since_pump += 1
@@ -257,6 +285,8 @@ class MessageBus:
                     self.wake()
             if number % TURN_LIMIT == 0:
                 await asyncio.sleep(0)
+        for receipt in receipts if self._followers.is_waited_for else ():
+            receipt.follow(self._followers)
         if self._is_store_blocking:
             await self._until_durable(self._conductor.page)
         return receipts

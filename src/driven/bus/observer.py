@@ -15,9 +15,9 @@ from driven.bus.statistics import BusStatistics, CommandStatistics, HeadStatisti
 
 if TYPE_CHECKING:
     from driven.bus.conductor import Conductor
+    from driven.bus.followers import Followers
     from driven.bus.inline_progress import InlineProgress
     from driven.bus.lane import Lane, Vitals
-    from driven.bus.projections import Projections
     from driven.bus.sequencer import Entry
     from driven.bus.tally import Counts
     from driven.service.registry import Registry
@@ -31,6 +31,7 @@ class Observer:
     __slots__ = (
         "_conductor",
         "_first_position",
+        "_followers",
         "_inline_because",
         "_known",
         "_lane",
@@ -38,7 +39,6 @@ class Observer:
         "_opened_ns",
         "_pid",
         "_progress",
-        "_projections",
         "_registry",
     )
 
@@ -46,7 +46,7 @@ class Observer:
         self,
         registry: Registry,
         conductor: Conductor,
-        projections: Projections,
+        followers: Followers,
         lane: Lane | None,
         *,
         progress: InlineProgress,
@@ -55,7 +55,7 @@ class Observer:
         """Made when the bus opens: what is told counts from now on; `inline_because` is told as it is."""
         self._registry: Final = registry
         self._conductor: Final = conductor
-        self._projections: Final = projections
+        self._followers: Final = followers
         self._lane: Final = lane
         self._first_position: Final = conductor.sequencer.last_position
         self._progress: Final = progress
@@ -86,7 +86,7 @@ class Observer:
             commands=tuple(self._command(type_id, name) for name, type_id in self._names),
             workers=tuple(self._worker(one) for one in vitals),
             pool=None if self._lane is None else self._lane.statistics(),
-            projections=self._projections.statistics(),
+            projections=self._followers.statistics(),
             placements=traffic.auto_placement.decisions(self._registry.name_of),
             inline_because=self._inline_because,
         )

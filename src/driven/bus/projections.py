@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from driven.bus.following.rebuild import RebuildProgress
 from driven.service.event_store import READ_CHUNK, MessageKind
 
 if TYPE_CHECKING:
@@ -27,11 +28,19 @@ logger = logging.getLogger("driven.bus")
 
 
 class ProjectionStatistics(msgspec.Struct, frozen=True):
-    """How far a projector is: the position of the last event it saw, and why it stopped, if it did."""
+    """How far a projector in memory is, or a projection that lasts."""
 
     name: str
     position: int
+    """In memory: of the last event it saw. One that lasts: it is done with everything up to here."""
     stopped_by: str | None
+    """Why it goes no further; None: nothing keeps it."""
+    version: int = 0
+    """0: it is in memory."""
+    lag: int = 0
+    """Positions between it and the end of the log. 0 in memory, as that is shown everything at once."""
+    rebuild: RebuildProgress | None = None
+    """The edition that is being built beside it, if one is."""
 
 
 class _Projection:

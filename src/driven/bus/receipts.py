@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from driven.domain.messages import Event
-from driven.errors import CommandParked
+from driven.errors import CommandParked, MisuseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
+    from driven.bus.followers import Followers
 
 E = TypeVar("E")
 
@@ -115,6 +116,7 @@ class Receipt:
         "_emitted",
         "_events",
         "_failure",
+        "_followers",
         "_handled",
         "_has_started",
         "_settled",
@@ -137,6 +139,8 @@ class Receipt:
         self._events: Callable[[Any], tuple[Event, ...]]
         self._emitted: Any
         self._settlement: Callable[[], Settlement]
+        self._followers: Followers
+        """Missing where no projection lasts: one assignment less for each command."""
 
     def __repr__(self) -> str:
         """Position, id, and how far it came."""
@@ -183,17 +187,38 @@ class Receipt:
             raise self._failure.with_traceback(None)
         return CommandOutcome(self.position, self._events(self._emitted))
 
-    async def settled(self) -> Settlement:
+    async def settled(self, *, projections: Collection[str] = ()) -> Settlement:
         """Wait until the command and everything it caused has retired.
 
+        With `projections`, names of such that last: and until each of them has written all of that.
+
         Raises:
+            MisuseError: there is no projection of such a name.
+            ProjectionStopped: one of these projections stands before that, and goes no further.
             BusClosed: the bus closed before.
 
         """
+        followers = self._wanted_followers(projections) if projections else None
         await self._settled.wait()
         if self._abandoned is not None:
             raise self._abandoned.with_traceback(None)
+        if followers is not None:
+            await followers.caught_up(projections)
         return self._settlement()
+
+    def follow(self, followers: Followers) -> None:
+        """These can be waited for."""
+        self._followers = followers
+
+    def _wanted_followers(self, projections: Collection[str]) -> Followers:
+        followers: Followers | None = getattr(self, "_followers", None)
+        if followers is None:
+            raise MisuseError(
+                f"the application has no projection that lasts, so none named {', '.join(projections)}; make one with "
+                f"app.projection(...). Read models in memory need no waiting for"
+            )
+        followers.check(projections)
+        return followers
 
     def will_start(self) -> None:
         """The command is a detached one."""

@@ -13,8 +13,9 @@ from driven.errors import BusClosed
 from driven.service.execution import refuse_reentry
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Collection, Coroutine, Iterable, Sequence
 
+    from driven.bus.following.rebuild import Rebuild, RebuildProgress
     from driven.bus.loop_thread import LoopThread
     from driven.bus.message_bus import MessageBus
     from driven.bus.receipts import CommandOutcome, Receipt, Settlement
@@ -60,9 +61,31 @@ class SyncReceipt:
         """Wait until the command has retired; raises as `Receipt.handled`, and TimeoutError."""
         return self._bus.wait(self._receipt.handled(), timeout_s)
 
-    def settled(self, timeout_s: float | None = None) -> Settlement:
+    def settled(self, timeout_s: float | None = None, *, projections: Collection[str] = ()) -> Settlement:
         """Wait until everything it caused has retired; raises as `Receipt.settled`, and TimeoutError."""
-        return self._bus.wait(self._receipt.settled(), timeout_s)
+        return self._bus.wait(self._receipt.settled(projections=projections), timeout_s)
+
+
+class SyncRebuild:
+    """A `Rebuild` whose waiting blocks."""
+
+    def __init__(self, rebuild: Rebuild, bus: SyncBus) -> None:
+        """Made by `SyncBus.rebuild`."""
+        self._rebuild = rebuild
+        self._bus = bus
+
+    @property
+    def progress(self) -> RebuildProgress:
+        """How far it is."""
+        return self._rebuild.progress
+
+    def done(self, timeout_s: float | None = None) -> bool:
+        """Wait until the new edition is the one that is read; raises as `Rebuild.done`, and TimeoutError."""
+        return self._bus.wait(self._rebuild.done(), timeout_s)
+
+    def cancel(self) -> None:
+        """Give it up, and what was built of it."""
+        self._rebuild.cancel()
 
 
 class SyncBus:
@@ -104,6 +127,15 @@ class SyncBus:
     def log_digest(self) -> str:
         """A digest of everything that retired, the same for any number of workers (O6)."""
         return self._bus.log_digest()
+
+    def rebuild(self, projection: str) -> SyncRebuild:
+        """Build a projection anew, beside the one that is read; returns once it has begun."""
+        refuse_reentry()
+        return SyncRebuild(self.wait(self._bus.rebuild(projection), None), self)
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """What a reading statement finds in the tables of projections."""
+        return self._bus.query(sql, parameters)
 
     def resolve(self, wanted: type[T]) -> T:
         """An injected object of scope APP in this process, such as a read model."""

@@ -6,15 +6,14 @@ fail half way and all faults are listed at once.
 
 from __future__ import annotations
 
-import inspect
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
-
-import msgspec
 
 from driven.placement import Placement
 from driven.service.handlers import HandlerOptions, OnExhausted
 from driven.service.injection import Binding, ForeignProvider, Scope
+from driven.service.noted import Noted, noting
+from driven.service.projection import Projection
 from driven.service.upcasting import Upcaster
 
 if TYPE_CHECKING:
@@ -24,15 +23,6 @@ if TYPE_CHECKING:
     from driven.domain.messages import Command, Event
 
 T = TypeVar("T")
-
-
-class Noted(msgspec.Struct, frozen=True):
-    """One use of a decorator: what was decorated, for which message type, with which options."""
-
-    target: Any
-    message: Any
-    local_names: dict[str, Any]
-    options: HandlerOptions = HandlerOptions()
 
 
 class Application:
@@ -49,6 +39,7 @@ class Application:
         self.handlers: list[Noted] = []
         self.reactions: list[Noted] = []
         self.projectors: list[Noted] = []
+        self.projections: list[Projection] = []
         self.warm_ups: list[Noted] = []
         self.upcasters: list[Upcaster] = []
         self.forgotten: set[str] = set()
@@ -105,15 +96,29 @@ class Application:
             sticky=sticky,
             detached=detached,
         )
-        return self._noting(self.handlers, command, options)
+        return noting(self.handlers, command, options)
 
     def reacts_to(self, event: type[Event]) -> Callable[[T], T]:
         """Register a reaction: ``(event[, context]) -> Command | Iterable[Command] | None`` (R2)."""
-        return self._noting(self.reactions, event, HandlerOptions())
+        return noting(self.reactions, event, HandlerOptions())
 
     def projects(self, event: type[Event]) -> Callable[[T], T]:
         """Register a projector: ``(event, *read_models) -> None``, run in the main process in log order."""
-        return self._noting(self.projectors, event, HandlerOptions())
+        return noting(self.projectors, event, HandlerOptions())
+
+    def projection(self, name: str, *, version: int = 1, tables: Sequence[str] = ()) -> Projection:
+        """A projection that lasts longer than the process: it has its own place in the log, and goes on from there.
+
+        Args:
+            name: stable, and unique in the application: its place in the log is known by it.
+            version: raised when its tables or functions change; it is then built anew, beside the old one.
+            tables: what it writes in the file of the log, each event exactly once. None: it writes somewhere else,
+                each event at least once.
+
+        """
+        projection = Projection(name, version, tables)
+        self.projections.append(projection)
+        return projection
 
     def warms_up(self, target: T) -> T:
         """Register a function that each worker calls once, after its imports and before its first command.
@@ -121,7 +126,7 @@ class Application:
         It asks for what it needs by type, in scope APP, and returns None. Where there are no workers, it is called in
         the main process while the bus opens. One that raises keeps the bus from opening.
         """
-        return self._noting(self.warm_ups, type(None), HandlerOptions())(target)
+        return noting(self.warm_ups, type(None), HandlerOptions())(target)
 
     def upcasts(self, name: str, *, version: int) -> Callable[[T], T]:
         """Register how a message that was recorded at `version` becomes one of the next version (X3).
@@ -161,20 +166,9 @@ class Application:
         twin.handlers.extend(self.handlers)
         twin.reactions.extend(self.reactions)
         twin.projectors.extend(self.projectors)
+        twin.projections.extend(self.projections)
         twin.warm_ups.extend(self.warm_ups)
         twin.upcasters.extend(self.upcasters)
         twin.forgotten.update(self.forgotten)
         twin.bindings.extend(self.bindings)
         return twin
-
-    def _noting(self, notes: list[Noted], message: type, options: HandlerOptions) -> Callable[[T], T]:
-        if inspect.isfunction(message):  # a decorator without its parentheses: nothing will follow, so it is noted now
-            notes.append(Noted(message, message, {}))
-
-        def note(target: T) -> T:
-            is_local = "<locals>" in getattr(target, "__qualname__", "")
-            local_names = dict(sys._getframe(1).f_locals) if is_local else {}  # noqa: SLF001 - for their annotations
-            notes.append(Noted(target, message, local_names, options))
-            return target
-
-        return note

@@ -12,6 +12,7 @@ lives for as long as a bus or a worker takes to open.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -24,6 +25,7 @@ from driven.service.dependencies import Lifetime
 from driven.service.handlers import Handler, Projector, Reaction, WarmUp
 from driven.service.injection import Binding, Injector
 from driven.service.naming import qualified_name, shown, stable_name
+from driven.service.projection import Creator, LastingProjection, projection_faults
 from driven.service.repository import Repository
 from driven.service.signature import (
     Role,
@@ -34,12 +36,15 @@ from driven.service.signature import (
     read_signature,
     read_warm_up,
 )
+from driven.service.tables import Tables
 from driven.service.upcasting import Upcaster, upcaster_faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from driven.service.application import Application, Noted
+    from driven.service.application import Application
+    from driven.service.noted import Noted
+    from driven.service.projection import Projection
     from driven.service.signature import Parameter
 
 
@@ -50,6 +55,7 @@ class Findings(msgspec.Struct, frozen=True):
     handlers: tuple[Handler, ...]
     reactions: tuple[Reaction, ...]
     projectors: tuple[Projector, ...]
+    projections: tuple[LastingProjection, ...]
     warm_ups: tuple[WarmUp, ...]
     messages: tuple[tuple[str, type[Message]], ...]
     """Stable names and types."""
@@ -77,12 +83,14 @@ class _Examination:
         self.handlers = tuple(self._read(application.handlers, self._handler))
         self.reactions = tuple(self._read(application.reactions, self._reaction))
         self.projectors = tuple(self._read(application.projectors, self._projector))
+        self.projections = tuple(self._projection(one) for one in application.projections)
         self.warm_ups = tuple(self._read(application.warm_ups, self._warm_up))
 
     def findings(self) -> Findings:
         self._check_application()
         self._check_one_handler_each()
         self._check_reactions()
+        self.faults.extend(projection_faults(self.application.projections))
         messages = self._named(self._messages(), "message_name")
         aggregates = self._named(self._aggregates(), "aggregate_name")
         self._check_upcasters(messages)
@@ -95,6 +103,7 @@ class _Examination:
             handlers=self.handlers,
             reactions=self.reactions,
             projectors=self.projectors,
+            projections=self.projections,
             warm_ups=self.warm_ups,
             messages=tuple(messages.items()),
             upcasters=tuple(self.application.upcasters),
@@ -158,7 +167,7 @@ class _Examination:
             )
         return Reaction(qualified_name(note.target), note.target, event, signature)
 
-    def _projector(self, note: Noted) -> Projector:
+    def _projector(self, note: Noted, *, has_tables: bool = False) -> Projector:
         event = _required(note, Event, "projects")
         check_function(note.target, "a projector is a function, which asks for its read models by type")
         signature = read_signature(note.target, note.local_names, event)
@@ -171,8 +180,22 @@ class _Examination:
         if signature.returns:
             raise Unreadable("returns messages, which handlers and reactions do; annotate it with -> None")
         name = qualified_name(note.target)
-        self._check_dependencies(name, signature.parameters, Lifetime.APP)
+        self._check_dependencies(name, _without_tables(signature.parameters, has_tables=has_tables), Lifetime.APP)
         return Projector(name, note.target, event, signature)
+
+    def _projection(self, noted: Projection) -> LastingProjection:
+        has_tables = bool(noted.tables)
+        creators = tuple(self._read(noted.creators, self._creator))
+        projectors = tuple(self._read(noted.projectors, partial(self._projector, has_tables=has_tables)))
+        creator = creators[0] if creators else None
+        return LastingProjection(noted.name, noted.version, tuple(noted.tables), creator, projectors)
+
+    def _creator(self, note: Noted) -> Creator:
+        check_function(note.target, "what makes tables is a function, which asks for what it needs by type")
+        signature = read_warm_up(note.target, note.local_names)
+        name = qualified_name(note.target)
+        self._check_dependencies(name, _without_tables(signature.parameters, has_tables=True), Lifetime.APP)
+        return Creator(name, note.target, signature)
 
     def _warm_up(self, note: Noted) -> WarmUp:
         check_function(note.target, "what warms up is a function, which asks for what it needs by type")
@@ -258,7 +281,8 @@ class _Examination:
             found[handler.command] = None
             found.update(dict.fromkeys(sorted(handler.emits, key=qualified_name)))
         found.update((reaction.event, None) for reaction in self.reactions)
-        found.update((projector.event, None) for projector in self.projectors)
+        projectors = (*self.projectors, *(each for one in self.projections for each in one.projectors))
+        found.update((projector.event, None) for projector in projectors)
         return found
 
     def _aggregates(self) -> Iterable[type[Aggregate]]:
@@ -270,6 +294,16 @@ class _Examination:
             if isinstance(target, type) and issubclass(target, Repository) and hasattr(target, "aggregate_type"):
                 found[target.aggregate_type] = None
         return found
+
+
+def _without_tables(parameters: Sequence[Parameter], *, has_tables: bool) -> list[Parameter]:
+    """What is injected; `Tables` are handed over, to the functions of a projection that has some."""
+    if not has_tables and any(parameter.annotation is Tables for parameter in parameters):
+        raise Unreadable(
+            "asks for Tables, which only a projection that names its tables has; "
+            "register it with the projects of an app.projection(..., tables=[...])"
+        )
+    return [parameter for parameter in parameters if parameter.annotation is not Tables]
 
 
 def _is_kind(message: object, base: type[Message]) -> bool:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from driven.domain.messages import Message
     from driven.service.handlers import Handler, Projector, Reaction, WarmUp
     from driven.service.injection import Injector
+    from driven.service.projection import LastingProjection
 
 
 class Registry:
@@ -34,6 +35,7 @@ class Registry:
         self.injector: Final[Injector] = findings.injector
         self.handlers: Final[dict[int, Handler]] = {self._type_id(one.command): one for one in findings.handlers}
         self.projectors: Final[tuple[Projector, ...]] = findings.projectors
+        self.projections: Final[tuple[LastingProjection, ...]] = findings.projections
         self.warm_ups: Final[tuple[WarmUp, ...]] = findings.warm_ups
         self.reactions: Final[dict[int, tuple[Reaction, ...]]] = {}
         for reaction in findings.reactions:

@@ -39,7 +39,8 @@ def recipe_of(registry: Registry, reference: str) -> Recipe:
 
 
 def _modules_of(application: Application) -> tuple[str, ...]:
-    noted = (application.handlers, application.reactions, application.projectors, application.warm_ups)
+    lasting = [note for one in application.projections for note in one.projectors]
+    noted = (application.handlers, application.reactions, application.projectors, lasting, application.warm_ups)
     targets = [note.target for notes in noted for note in notes] + [one.target for one in application.upcasters]
     found = dict.fromkeys(getattr(target, "__module__", None) for target in targets)
     return tuple(module for module in found if module and module != "__main__" and module in sys.modules)

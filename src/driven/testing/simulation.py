@@ -22,6 +22,7 @@ import msgspec
 
 from driven.adapters.stores.memory import MemoryStore
 from driven.bus.conductor import Conductor
+from driven.bus.followers import Followers
 from driven.bus.lane import GroupStatistics, PoolStatistics, Vitals
 from driven.bus.middleware import Hooks, Middleware
 from driven.bus.projections import Projections
@@ -246,6 +247,10 @@ class SimulatedCommitter:
             done(None)
         return True
 
+    def between(self, work: Callable[[], object]) -> None:
+        """Nothing else is being done."""
+        work()
+
     def close(self) -> None:
         """Nothing to let go of."""
 
@@ -293,7 +298,7 @@ class Simulation:
             execution=execution,
             store=self.store,
             committer=self.committer,
-            projections=Projections(self.registry),
+            followers=Followers(Projections(self.registry)),
             routes=routes(self.registry, settings, groups),
             settings=settings.bus,
             clock_ns=_counting_clock(),

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driven import Application, Command, Envelope, Middleware, Placement, Settings, WorkerSettings, open_bus
+from driven.bus.followers import Followers
 from driven.bus.inline_progress import InlineProgress
 from driven.bus.observer import Observer
 from driven.bus.projections import Projections
@@ -31,7 +32,7 @@ def observer_of(simulation: Simulation) -> Observer:
     return Observer(
         simulation.registry,
         simulation.conductor,
-        Projections(simulation.registry),
+        Followers(Projections(simulation.registry)),
         simulation.lane,
         progress=InlineProgress(),
     )

@@ -1,0 +1,106 @@
+"""The followers of a log: everyone who is shown what got into the store. As long-lived as the bus; on its thread.
+
+::
+
+    page in the store --feed--> read models in memory     at once, on the bus thread
+                          `---> projections that last     from the store, on the thread that appends
+
+An application without followers that last pays for none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from driven.bus.projections import Projections
+from driven.errors import BusClosed, MisuseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from driven.bus.committer import Committer
+    from driven.bus.following.following import Following
+    from driven.bus.following.rebuild import Rebuild
+    from driven.bus.projections import ProjectionStatistics
+    from driven.service.event_store import EventStore, LoggedMessage
+    from driven.service.registry import Registry
+
+
+class Followers:
+    """Who follows the log of one bus."""
+
+    def __init__(self, projections: Projections, following: Following | None = None) -> None:
+        """`following` None: no projection of the application lasts."""
+        self._projections: Final = projections
+        self._following: Final = following
+        self.feed: Final[Callable[[Sequence[LoggedMessage]], None]] = (
+            projections.feed if following is None else self._feed
+        )
+        """Show newly logged messages, in position order, which are in the store."""
+        self.is_waited_for: Final = following is not None
+        """Whether receipts can be asked to wait for any of them."""
+
+    async def catch_up(self, store: EventStore) -> None:
+        """Show read models in memory what is in the log already; as `Projections.catch_up`."""
+        await self._projections.catch_up(store)
+
+    def start(self) -> None:
+        """Go on from where an earlier bus was."""
+        if self._following is not None:
+            self._following.start()
+
+    def statistics(self) -> tuple[ProjectionStatistics, ...]:
+        """How far each projection is."""
+        lasting = () if self._following is None else self._following.statistics()
+        return (*self._projections.statistics(), *lasting)
+
+    def check(self, names: Collection[str]) -> None:
+        """Refuse names that no projection that lasts has.
+
+        Raises:
+            MisuseError: one of them.
+
+        """
+        if self._following is None:
+            raise MisuseError(
+                f"the application has no projection that lasts, so none named {', '.join(names)}; make one with "
+                f"app.projection(...). Read models in memory need no waiting for"
+            )
+        self._following.check(names)
+
+    async def caught_up(self, names: Collection[str]) -> None:
+        """Wait until these projections are done with everything that is in the store now; as `Following.caught_up`."""
+        if self._following is not None:
+            await self._following.caught_up(names)
+
+    async def rebuild(self, name: str) -> Rebuild:
+        """Build a projection anew, beside the one that is read; as `Following.rebuild`."""
+        self.check((name,))
+        assert self._following is not None  # noqa: S101 - checked just now
+        return await self._following.rebuild(name)
+
+    async def finish(self, left_s: float) -> None:
+        """Let whoever can get to the end of the log, for so many seconds; then they go no further."""
+        if self._following is not None:
+            await self._following.finish(left_s)
+            self._following.close(BusClosed())
+
+    def _feed(self, messages: Sequence[LoggedMessage]) -> None:
+        self._projections.feed(messages)
+        if messages and self._following is not None:
+            self._following.appended(messages[-1].envelope.position)
+
+
+def followers_of(
+    registry: Registry,
+    store: EventStore,
+    committer: Committer,
+    on_bus_thread: Callable[[Callable[[], object]], object],
+) -> Followers:
+    """Whoever follows the log of an application; `on_bus_thread` runs something there, soon, from any thread."""
+    projections = Projections(registry)
+    if not registry.projections:
+        return Followers(projections)
+    from driven.bus.following.following import Following  # noqa: PLC0415 - most applications have none that last
+
+    return Followers(projections, Following(registry.projections, registry, store, committer.between, on_bus_thread))

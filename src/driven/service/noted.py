@@ -1,0 +1,39 @@
+"""Notes: what decorators were given, kept as it was given until a bus opens and everything is checked together."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from driven.service.handlers import HandlerOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+class Noted(msgspec.Struct, frozen=True):
+    """One use of a decorator: what was decorated, for which message type, with which options."""
+
+    target: Any
+    message: Any
+    local_names: dict[str, Any]
+    options: HandlerOptions = HandlerOptions()
+
+
+def noting(notes: list[Noted], message: type, options: HandlerOptions) -> Callable[[T], T]:
+    """A decorator that adds what it decorates to `notes`, and leaves it as it is."""
+    if inspect.isfunction(message):  # a decorator without its parentheses: nothing will follow, so it is noted now
+        notes.append(Noted(message, message, {}))
+
+    def note(target: T) -> T:
+        is_local = "<locals>" in getattr(target, "__qualname__", "")
+        local_names = dict(sys._getframe(1).f_locals) if is_local else {}  # noqa: SLF001 - for their annotations
+        notes.append(Noted(target, message, local_names, options))
+        return target
+
+    return note
