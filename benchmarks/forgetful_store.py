@@ -26,6 +26,7 @@ class ForgetfulStore:
     """An `EventStore` for one bus; whoever made it reads `last_retired` and `digest` afterwards."""
 
     is_blocking: Final = False
+    durability: Final = "group"
     log_id: Final = NAME
 
     def __init__(self) -> None:

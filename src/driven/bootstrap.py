@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from driven.adapters.stores.memory import MemoryStore
+from driven.adapters.stores.choice import store_at
 from driven.bus.committer import DirectCommitter, ThreadCommitter
 from driven.bus.conductor import Conductor
 from driven.bus.followers import followers_of
@@ -29,7 +29,7 @@ from driven.bus.message_bus import MessageBus
 from driven.bus.middleware import Hooks
 from driven.bus.sync_bus import SyncBus
 from driven.configuration import load_settings, validate
-from driven.errors import BusClosed, RegistrationError, SettingsError
+from driven.errors import RegistrationError, SettingsError
 from driven.program import ending_of_program, new_event_loop
 from driven.service.execution import Execution
 from driven.service.graph import message_graph
@@ -99,6 +99,8 @@ def open_bus_sync(
         try:
             yield SyncBus(bus, loop)
         except BaseException:
+            if sys.is_finalizing():
+                raise  # it was left open until the interpreter ended, and its thread with it; its workers vanish (W7)
             if not loop.call(opened.__aexit__(*sys.exc_info())).result():
                 raise
         else:
@@ -123,7 +125,7 @@ class _Assembly:
         self.reference: Final = application if isinstance(application, str) else application_reference(application)
         self.registry: Final = build_registry(self.application)
         self.workforce: Final = Workforce(self.registry, self.reference, settings)
-        self.store: Final = MemoryStore() if store is None else store
+        self.store: Final = store_at(settings.store) if store is None else store
         self.hooks: Final = hooks
         self.clock_ns: Final = clock_ns
         for cycle in message_graph(self.registry).cycles:
@@ -193,16 +195,10 @@ class _Assembly:
                 is_left_well = True
             finally:
                 left_s = ending.left_s(bus, otherwise_s=drain_timeout_s if is_left_well else 0.0)
-                await self._close(bus, conductor, lane, followers, committer, left_s)
+                await self._close(bus, lane, followers, committer, left_s)
 
-    async def _close(  # noqa: PLR0913, PLR0917 - one argument per part that ends
-        self,
-        bus: MessageBus,
-        conductor: Conductor,
-        lane: WorkerLane | None,
-        followers: Followers,
-        committer: Committer,
-        left_s: float,
+    async def _close(
+        self, bus: MessageBus, lane: WorkerLane | None, followers: Followers, committer: Committer, left_s: float
     ) -> None:
         """Drain, end the workers and the followers, together in `left_s` seconds; then let the store finish."""
         now_s = asyncio.get_running_loop().time
@@ -210,7 +206,7 @@ class _Assembly:
         try:
             await bus.drain(left_s)
         finally:
-            conductor.close(BusClosed())
+            bus.give_up()
             try:
                 if lane is not None:
                     await lane.stop(min(self.settings.workers.stop_timeout_s, max(0.0, deadline_s - now_s())))

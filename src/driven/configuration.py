@@ -234,7 +234,7 @@ def _unknown(kind: type[msgspec.Struct], name: str, entry: object, place: _Place
 
 def _store_faults(settings: Settings) -> Iterator[tuple[_Place, str]]:
     url = settings.store.url
-    if url != "memory://":
+    if url != "memory://" and not re.fullmatch("sqlite:///.*[^/]", url):
         # A URL may hold a password: only its scheme is shown.
         shown = re.sub(r"://.+", "://...", url, flags=re.DOTALL)
         yield ("store", "url"), f"= {_shown(shown)} is not a store of this version; give {_allowed(StoreUrl)}"

@@ -313,9 +313,10 @@ class StoreFailed(InfrastructureError):
 
     remedy = "mend the cause and open the bus again: what was appended before is still there"
 
-    def __init__(self, store: str, reason: str) -> None:
+    def __init__(self, store: str, reason: str, remedy: str = "") -> None:
         self.store = store
         self.reason = reason
+        self.remedy = remedy or self.remedy
         super().__init__(f"store {store} failed: {reason}; {self.remedy}")
 
 

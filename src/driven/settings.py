@@ -53,7 +53,8 @@ PositiveSeconds: TypeAlias = Annotated[
 ]
 Truth: TypeAlias = Annotated[bool, _words("true or false")]
 Ordering: TypeAlias = Annotated[Literal["strict", "keyed"], _words('"strict" or "keyed"')]
-StoreUrl: TypeAlias = Annotated[str, _words('"memory://"')]
+StoreUrl: TypeAlias = Annotated[str, _words('"memory://" or "sqlite:///" and the path of a file')]
+Durability: TypeAlias = Annotated[Literal["each", "group", "none"], _words('"each", "group" or "none"')]
 UpToMostWorkers: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1024)]
 WorkerCount: TypeAlias = Annotated[UpToMostWorkers | Literal["auto"], _words('"auto" or a whole number from 0 to 1024')]
 WorkerKind: TypeAlias = Annotated[Literal["auto", "processes", "threads"], _words('"auto", "processes" or "threads"')]
@@ -108,7 +109,13 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[store]`: where state and log live."""
 
     url: StoreUrl = "memory://"
-    """Which store, as scheme and place. ``memory://``: in this process, gone when it ends."""
+    """Which store, as scheme and place. ``memory://``: in this process, gone when it ends. ``sqlite:///driven.db``: one
+    file in the current folder; ``sqlite:////var/lib/driven.db``: anywhere."""
+
+    durability: Durability = "group"
+    """When a command counts as accepted, and what it survives then (U4). ``"group"``: when it is on the disk, many
+    commands in one transaction. ``"each"``: the same, each command that comes from outside in a transaction of its own.
+    ``"none"``: at once; a crash loses what was not written yet, a power cut what was not on the disk yet."""
 
 
 class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -188,11 +188,11 @@ FAULTS = {
     ),
     "capital key": (
         "[store]\nURL = 'memory://'",
-        "[store] URL is not a setting; did you mean url? ([store] has: url)",
+        "[store] URL is not a setting; did you mean url? ([store] has: durability, url)",
     ),
     "unknown key": (
         "[store]\npassword = 'x'",
-        "[store] password is not a setting; remove it ([store] has: url)",
+        "[store] password is not a setting; remove it ([store] has: durability, url)",
     ),
     "misspelt section": (
         "[worker]\ncount = 4",
@@ -257,7 +257,7 @@ FAULTS = {
     "unheard of order": ('[bus]\nordering = "x"', '[bus] ordering = "x" is not valid; give "strict" or "keyed"'),
     "store": (
         '[store]\nurl = "postgresql://user:secret@host/census"',
-        '[store] url = "postgresql://..." is not a store of this version; give "memory://"',
+        '[store] url = "postgresql://..." is not a store of this version; give "memory://" or "sqlite:///"',
     ),
     "store with a place": (
         '[store]\nurl = "memory://x"',
@@ -455,7 +455,7 @@ VARIABLE_FAULTS = {
         "x",
         (
             "DRIVEN_STORE_ULR is not a setting of the environment; did you mean DRIVEN_STORE_URL? "
-            "(there are: DRIVEN_STORE_URL)"
+            "(there are: DRIVEN_STORE_DURABILITY, DRIVEN_STORE_URL)"
         ),
     ),
     "unknown": (

@@ -15,6 +15,7 @@ import concurrent.futures
 import contextlib
 import contextvars
 import logging
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -55,11 +56,13 @@ class LoopThread:
 
         Raises:
             ReentrantDispatch: called from the loop's own thread, which would wait for itself.
-            BusClosed: the loop has ended.
+            BusClosed: the loop has ended, or the interpreter is ending.
 
         """
         with contextlib.ExitStack() as on_error:
             on_error.callback(coroutine.close)
+            if sys.is_finalizing():
+                raise BusClosed
             if threading.current_thread() is self._thread:
                 raise ReentrantDispatch("a projector or a middleware hook, which run on the bus's own thread")
             with self._lock:
@@ -73,6 +76,8 @@ class LoopThread:
 
     def close(self) -> None:
         """End the loop and its thread; what still runs is cancelled. Closing twice is harmless."""
+        if sys.is_finalizing():
+            return  # no thread but this one will ever run again: whoever waited for one would wait for ever (D4)
         with contextlib.suppress(RuntimeError):  # it has ended by itself
             self._loop.call_soon_threadsafe(self._leaving.set)
         self._thread.join()

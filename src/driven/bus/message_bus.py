@@ -14,6 +14,7 @@ is the bus thread; that loop stays responsive, as a turn is bounded. What order 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import threading
@@ -74,7 +75,7 @@ class MessageBus:
         self._admit: Final = conductor.admit
         self._store: Final = store
         self._followers: Final = followers
-        self._is_store_blocking: Final = store.is_blocking
+        self._waits_for_store: Final = store.is_blocking and store.durability != "none"
         self._loop: Final = asyncio.get_running_loop()
         self._entrance: Final = Entrance(settings.max_pending, conductor.sequencer.__len__)
         self._observer: Final = Observer(
@@ -183,6 +184,11 @@ class MessageBus:
         found: T = self._registry.injector.container.get(wanted)
         return found
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that was accepted has retired and is in the store."""
+        return self._conductor.is_settled
+
     def wake(self) -> None:
         """Give the conductor a turn soon; called on the bus thread."""
         if not self._is_pump_due:
@@ -197,7 +203,14 @@ class MessageBus:
             self._context.run(self._pump)
 
     async def drain(self, timeout_s: float) -> bool:
-        """Take no more commands, and wait until all accepted ones have settled; True: they have (X4)."""
+        """Take no more commands, and wait until all accepted ones have settled; True: they have (X4).
+
+        Safe from any thread and any event loop, as often as you like, also when the bus is closed already (D4).
+        """
+        if asyncio.get_running_loop() is not self._loop:
+            with contextlib.suppress(BusClosed):
+                return await asyncio.wrap_future(self._visit(self.drain(timeout_s)))
+            return self.is_settled
         self._drained = self._drained or asyncio.Event()
         self._entrance.close()
         self.wake()
@@ -207,7 +220,7 @@ class MessageBus:
         except TimeoutError:
             if left := len(self._conductor.sequencer):
                 logger.warning("Closing gives up after %.1f s with %d messages unretired.", timeout_s, left)
-        return self._conductor.is_settled
+        return self.is_settled
 
     def give_up(self) -> None:
         """Let go of whatever has not settled: its receipts raise, and a `drain` that waits returns."""
@@ -252,7 +265,7 @@ class MessageBus:
                 self._see_to_it()
         if self._followers.is_waited_for:
             receipt.follow(self._followers)
-        if self._is_store_blocking:
+        if self._waits_for_store:
             await self._until_durable(self._conductor.page)
         self._accepted_since_pump += 1
         if self._accepted_since_pump >= TURN_LIMIT:
@@ -287,7 +300,7 @@ class MessageBus:
                 await asyncio.sleep(0)
         for receipt in receipts if self._followers.is_waited_for else ():
             receipt.follow(self._followers)
-        if self._is_store_blocking:
+        if self._waits_for_store:
             await self._until_durable(self._conductor.page)
         return receipts
 

@@ -141,6 +141,18 @@ class SyncBus:
         """An injected object of scope APP in this process, such as a read model."""
         return self._bus.resolve(wanted)
 
+    def drain(self, timeout_s: float) -> bool:
+        """Take no more commands, and wait until all accepted ones have settled; True: they have. As `MessageBus.drain`.
+
+        Raises:
+            ReentrantDispatch: called from inside the bus, which would wait for itself (O7).
+
+        """
+        try:
+            return self.wait(self._bus.drain(timeout_s), None)
+        except BusClosed:
+            return self._bus.is_settled
+
     def wait(self, coroutine: Coroutine[Any, Any, T], timeout_s: float | None) -> T:
         """Run a coroutine on the bus's loop and wait for it.
 

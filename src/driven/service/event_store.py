@@ -34,6 +34,8 @@ from driven.wire import AggregateState, Change, Failure
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from driven.settings import Durability
+
 
 class MessageKind(enum.Enum):
     """What a logged message is."""
@@ -156,6 +158,13 @@ class EventStore(Protocol):
     @property
     def is_blocking(self) -> bool:
         """Whether calls may wait for a disk or a network: then the bus uses a store thread."""
+
+    @property
+    def durability(self) -> Durability:
+        """When `submit` answers (U4): once its command is in the store, or, with ``"none"``, at once.
+
+        ``"each"``: every command from outside is to have a transaction of its own; ``"group"``: they may share one.
+        """
 
     @property
     def log_id(self) -> str:

@@ -37,6 +37,7 @@ class MemoryStore:
     """An `EventStore` of lists and dictionaries; one bus at a time, one process."""
 
     is_blocking: Final = False
+    durability: Final = "group"
 
     def __init__(self, log_id: str = "memory") -> None:
         """`log_id` seeds the ids that handlers make; two logs of the same id make the same ids."""

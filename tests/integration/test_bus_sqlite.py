@@ -1,0 +1,107 @@
+"""A bus over one SQLite file: chosen by its settings, kept for the next bus, written by one at a time (U2 to U9)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from both_loops import on_both_loops
+from driven import (
+    Aggregate,
+    Application,
+    Command,
+    Event,
+    LogBusy,
+    Settings,
+    StoreSettings,
+    UnitOfWork,
+    WorkerSettings,
+    open_bus,
+)
+from driven.adapters.stores.sqlite.store import SqliteStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from driven.settings import Durability
+
+
+class Counter(Aggregate):
+    count: int = 0
+
+
+class Increase(Command):
+    counter: str
+
+
+class Increased(Event):
+    counter: str
+    count: int
+
+
+counters = Application("counters")
+
+
+@counters.handles(Increase, key="counter")
+def increase(command: Increase, uow: UnitOfWork) -> Increased:
+    """One more."""
+    counter = uow.find(Counter, command.counter)
+    if counter is None:
+        counter = Counter(command.counter)
+        uow.add(counter)
+    counter.count += 1
+    return Increased(command.counter, counter.count)
+
+
+def on(path: Path, durability: Durability = "group") -> Settings:
+    """Settings of a bus over this file."""
+    store = StoreSettings(url=f"sqlite:///{path}", durability=durability)
+    return Settings(workers=WorkerSettings(count=0), store=store)
+
+
+@pytest.mark.parametrize("durability", ["each", "group", "none"])
+@on_both_loops
+async def test_a_log_goes_on_where_the_bus_before_left_it(durability: Durability, tmp_path: Path) -> None:
+    """U9, U5: state, positions and ids are those of the file, whoever wrote them."""
+    settings = on(tmp_path / "driven.db", durability)
+    async with open_bus(counters, settings) as bus:
+        await asyncio.gather(*(bus.handle(Increase(str(number % 3))) for number in range(60)))
+        first = await bus.submit(Increase("0"), command_id="mine")
+        await first.settled()
+        digest = bus.log_digest()
+
+    async with open_bus(counters, settings) as bus:
+        assert bus.log_digest() == digest
+        again = await bus.submit(Increase("0"), command_id="mine")
+        assert again.position == first.position
+        assert (await bus.handle(Increase("0"))).events == (Increased("0", 22),)
+
+
+@on_both_loops
+async def test_a_second_bus_on_the_same_file_is_told_who_has_it(tmp_path: Path) -> None:
+    """U7: it does no harm, and may come when the first has gone."""
+    settings = on(tmp_path / "driven.db")
+    async with open_bus(counters, settings) as bus:
+        with pytest.raises(LogBusy, match=r"driven.db failed: another bus writes to this log \(process \d+ on "):
+            async with open_bus(counters, settings):
+                pytest.fail("two buses write to one log")
+        await bus.handle(Increase("a"))
+
+    async with open_bus(counters, settings) as bus:
+        assert (await bus.handle(Increase("a"))).events == (Increased("a", 2),)
+
+
+@on_both_loops
+async def test_submit_answers_when_the_command_is_in_the_file(tmp_path: Path) -> None:
+    """U4: another reader of the file finds it, and once it was handled its outcome."""
+    path = tmp_path / "driven.db"
+    reader = SqliteStore(path)
+    async with open_bus(counters, on(path)) as bus:
+        for number in range(20):
+            receipt = await bus.submit(Increase(str(number)))
+            assert reader.last_position >= receipt.position
+            outcome = await receipt.handled()
+            assert reader.read(outcome.position - 1, 1)[0].outcome is not None
+    reader.close()
