@@ -46,12 +46,14 @@ if TYPE_CHECKING:
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 
-def load_settings(path: Path | None = None, *, environ: Mapping[str, str] = os.environ) -> Settings:
+def load_settings(
+    path: Path | None = None, *, environ: Mapping[str, str] = os.environ, store_url: str | None = None
+) -> Settings:
     """Read the settings from a TOML file and the environment, and check them.
 
     Without `path`, `driven.toml` in the current folder is read if it is there. Every variable
     ``DRIVEN_<SECTION>_<KEY>`` of the sections bus, store and workers wins over the file: DRIVEN_WORKERS_COUNT=4.
-    Settings that neither names have their defaults.
+    Settings that neither names have their defaults; `store_url` is another one for ``[store] url``.
 
     Raises `SettingsError` that lists every fault: the file is missing although `path` names it, is no TOML, or has
     misspelt keys, wrong types and values out of range; so for the variables.
@@ -62,6 +64,8 @@ def load_settings(path: Path | None = None, *, environ: Mapping[str, str] = os.e
     reader = _Reader(msgspec.convert)
     for variable in _own_variables(environ):
         reader.override(tables, variable, environ[variable])
+    if store_url is not None:
+        reader.default(tables, ("store", "url"), store_url)
     settings = reader.read(tables)
     if reader.faults:
         raise SettingsError(source, reader.messages())
@@ -169,6 +173,13 @@ class _Reader:
                 return  # a fault of the file, which is named as such
         table[place[-1]] = as_cpus(value) if place[-1] == "cpus" else value
         self._variables[place] = variable
+
+    def default(self, tables: dict[str, Any], place: tuple[str, str], value: object) -> None:
+        """Put a value in its place in `tables` where nothing stands there."""
+        section, key = place
+        table = tables.setdefault(section, {})
+        if isinstance(table, dict):  # else a fault of the file, which is named as such
+            table.setdefault(key, value)
 
     def read(self, raw: object) -> Settings:
         """Make the settings, and check what the type of a single field cannot say."""
