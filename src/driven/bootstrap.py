@@ -170,6 +170,7 @@ class _Assembly:
             wake=lambda: bus.wake(),  # noqa: PLW0108 - the bus is made after its conductor
             turn_now=lambda: bus.turn_now(),  # noqa: PLW0108 - as above
         )
+        conductor.recover()
         bus = MessageBus(
             registry=self.registry,
             conductor=conductor,
@@ -190,6 +191,7 @@ class _Assembly:
                 else:
                     warm_up(self.registry)  # nobody else does, and handlers are to find what they would find there
                 followers.start()
+                bus.wake()  # what was taken up goes on by itself
                 with self._scaling(lane, conductor), self._pinned():
                     yield bus
                 is_left_well = True

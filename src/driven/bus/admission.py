@@ -35,7 +35,7 @@ class Admission:
         self, organs: Organs, settings: BusSettings, clock_ns: Callable[[], int], detached: Collection[int]
     ) -> None:
         """`clock_ns` is what handlers will see as the time of their message; `detached` are types that are split."""
-        self._detached: Final = frozenset(detached)
+        self.detached: Final = frozenset(detached)
         self._registry: Final = organs.registry
         self._ready: Final = organs.order.ready
         self._parked_keys: Final = organs.parked_keys
@@ -45,7 +45,7 @@ class Admission:
         self._journal: Final = organs.journal
         self._hooks: Final = organs.hooks
         self._tally: Final = organs.tally
-        self._settings: Final = settings
+        self.settings: Final = settings
         self._clock_ns: Final = clock_ns
 
     def command(
@@ -63,14 +63,14 @@ class Admission:
             trace=trace,
         )
         if cause is not None:  # a root has caused nothing yet
-            entry.park_reason = over_budget(entry, self._settings, self._registry.name_of)
+            entry.park_reason = over_budget(entry, self.settings, self._registry.name_of)
         self._write(entry, MessageKind.COMMAND)
         self._tally.admitted(entry)
         handler = entry.handler = self._registry.handlers[draft.type_id]
         if handler.is_stateful:
             entry.footprint = draft.key or UNKEYED
         entry.is_on_lane = entry.park_reason is None and self._traffic.goes_to_workers(draft.type_id)
-        if self._detached and draft.type_id in self._detached:
+        if self.detached and draft.type_id in self.detached:
             entry.is_detached = True
         if entry.footprint is None or self._hazards.admit(entry.position, entry.footprint):
             if entry.is_on_lane and self._ready is None and not self._parked_keys:  # the common case, made short
@@ -91,7 +91,7 @@ class Admission:
             recorded_at_ns=index(self._clock_ns()),
             trace="",
         )
-        entry.park_reason = over_budget(entry, self._settings, self._registry.name_of)
+        entry.park_reason = over_budget(entry, self.settings, self._registry.name_of)
         self._write(entry, MessageKind.EVENT)
         if self._ready is not None:
             self._ready(entry.position)

@@ -31,6 +31,7 @@ from driven.bus.organs import Organs
 from driven.bus.reactions import Reactions
 from driven.bus.receipts import Receipt
 from driven.bus.recorded import receipt_from_log, refuse_other_command
+from driven.bus.recovery import Recovery
 from driven.bus.retirement import Retirement
 from driven.bus.roots import OpenRoots
 from driven.bus.sequencer import Entry, Root, Sequencer
@@ -145,6 +146,17 @@ class Conductor:
             hooks=self._hooks,
             tally=self.tally,
         )
+
+    def recover(self) -> None:
+        """Take up what an earlier bus accepted and did not bring to its end; before anything else is done (U9).
+
+        Raises:
+            RegistrationError: something of it cannot be read by this application.
+            StoreFailed: the log cannot be read.
+
+        """
+        recovery = Recovery(self._organs(), self._admission, self._store)
+        self._finished.extend(recovery.take_up())
 
     def admit(self, draft: Draft, command_id: str | None, trace: str = "") -> Receipt:
         """Give a command from outside its position; it is durable when `page` is in the store.
@@ -265,7 +277,10 @@ class Conductor:
     def _late_outcome(self, entry: Entry, started: Entry) -> Completion | None:
         """The outcome that a command which retired as started has brought; None while it has to run again."""
         completion = self.traffic.reorder_buffer.retire(started.position)
-        if completion is None and not started.is_on_lane:
+        if completion is None and started.is_on_lane and started.awaits_head:
+            started.awaits_head = False
+            self.traffic.enqueue(started)
+        elif completion is None and not started.is_on_lane:
             completion = self._run_inline(started)
             started.was_head_when_sent = True
         entry.was_head_when_sent = started.was_head_when_sent

@@ -57,7 +57,7 @@ class Observer:
         self._conductor: Final = conductor
         self._followers: Final = followers
         self._lane: Final = lane
-        self._first_position: Final = conductor.sequencer.last_position
+        self._first_position: Final = conductor.sequencer.last_position - len(conductor.sequencer.queue)
         self._progress: Final = progress
         self._inline_because: Final = inline_because
         self._pid: Final = os.getpid()

@@ -44,9 +44,17 @@ def _body_of_today(message: LoggedMessage, catalog: Catalog) -> bytes:
 
 def recorded_receipt(record: LogRecord, store: EventStore, catalog: Catalog) -> Receipt:
     """A receipt that tells what came of a command which has settled."""
-    envelope, outcome = record.message.envelope, record.outcome
-    assert outcome is not None  # noqa: S101 - an unsettled command has its receipt in the bus
+    envelope = record.message.envelope
     receipt = Receipt(envelope.position, envelope.id)
+    tell(receipt, record, store, catalog)
+    receipt.settle(lambda: _settlement(envelope.position, store))
+    return receipt
+
+
+def tell(receipt: Receipt, record: LogRecord, store: EventStore, catalog: Catalog) -> None:
+    """Tell a receipt what came of its command, which has retired; of a detached one, also its outcome."""
+    envelope, outcome = record.message.envelope, record.outcome
+    assert outcome is not None  # noqa: S101 - of what has not retired there is nothing to tell
     if outcome.status is Status.STARTED:
         receipt.will_start()
         receipt.start()
@@ -61,8 +69,6 @@ def recorded_receipt(record: LogRecord, store: EventStore, catalog: Catalog) -> 
             if outcome.status is Status.PARKED
             else CommandFailed(name, outcome.position, failure.error_type, failure.message, failure.traceback)
         )
-    receipt.settle(lambda: _settlement(envelope.position, store))
-    return receipt
 
 
 def _late_outcome(started: int, store: EventStore) -> LoggedOutcome:

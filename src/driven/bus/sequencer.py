@@ -181,6 +181,22 @@ class Sequencer:
         self._by_position[position] = entry
         return entry
 
+    def take_up(self, entry: Entry) -> None:
+        """Hold again what an earlier bus gave its position and did not retire; in position order (U9)."""
+        if entry.started is None:
+            entry.root.open += 1
+        else:
+            entry.started.late = entry.position
+            self._late += 1
+        self.queue.append(entry)
+        self._by_position[entry.position] = entry
+
+    def take_up_started(self, started: Entry) -> None:
+        """Hold again a command that an earlier bus retired as started, and whose outcome has not retired (O9)."""
+        started.is_retired = started.is_started = True
+        started.root.open += 1
+        self._by_position[started.position] = started
+
     def find(self, position: int) -> Entry | None:
         """The message at `position` that has not retired, or has started and still has no outcome that has."""
         return self._by_position.get(position)

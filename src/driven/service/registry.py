@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from driven.service.projection import LastingProjection
 
 
+FORGOTTEN_TYPE: Final = -1
+"""The number of a type that stands in a log, and that the application does not have any more."""
+
+
 class Registry:
     """Everything that is known about an application before it runs."""
 
@@ -57,6 +61,8 @@ class Registry:
 
     def name_of(self, type_id: int) -> str:
         """The stable name of a message type."""
+        if type_id == FORGOTTEN_TYPE:
+            return "a message of a type that is gone"
         return self.catalog.entries[type_id].name
 
     def _new_aggregate_name(self, aggregate_type: type[Aggregate]) -> str:

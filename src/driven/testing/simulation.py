@@ -278,7 +278,7 @@ class Simulation:
             faults: what goes wrong, and how often; None: nothing.
             settings: the configuration; None: the default.
             middleware: hooks, called in this order.
-            store: where the log is; None: in memory.
+            store: where the log is; None: in memory. What an earlier simulation left there is taken up (U9).
 
         """
         faults = faults or Faults()
@@ -301,27 +301,37 @@ class Simulation:
             followers=Followers(Projections(self.registry)),
             routes=routes(self.registry, settings, groups),
             settings=settings.bus,
-            clock_ns=_counting_clock(),
+            clock_ns=_counting_clock(self.store.last_position),
             hooks=Hooks(middleware),
             lane=self.lane if groups else None,
             groups=groups,
             wake=lambda: None,
             timer_ns=_drawn_timer(chance),
         )
+        self.conductor.recover()
 
     def run(self, commands: Sequence[Command]) -> tuple[Receipt, ...]:
         """Admit all commands, then let workers, store and conductor take steps until everything has settled."""
+        receipts = self.begin(commands)
+        self.go_on()
+        return receipts
+
+    def begin(self, commands: Sequence[Command]) -> tuple[Receipt, ...]:
+        """Let workers come, and admit all commands."""
         self.lane.start(self.conductor.traffic, self._between)
-        receipts = tuple(self.conductor.admit(draft(self.registry, command), None) for command in commands)
+        return tuple(self.conductor.admit(draft(self.registry, command), None) for command in commands)
+
+    def go_on(self, steps: int | None = None) -> None:
+        """Let workers, store and conductor take so many steps, or as many as it takes until everything has settled."""
         patience = _Patience(self.conductor)
-        while self.conductor.failure is None and not self.conductor.is_settled:
+        while steps != 0 and self.conductor.failure is None and not self.conductor.is_settled:
+            steps = None if steps is None else steps - 1
             patience.spend()
             self.conductor.turn(self._chance.randint(1, 8))
             moved = self.lane.step()
             moved = self.committer.step() or moved
             if not moved and self.conductor.sequencer.head is not None and not self.conductor.turn(1_000):
                 self._check_not_stuck()
-        return receipts
 
     def digest(self) -> str:
         """The digest of the log (O6)."""
@@ -379,9 +389,8 @@ def _drawn_timer(chance: random.Random) -> Callable[[], int]:
     return timer_ns
 
 
-def _counting_clock() -> Callable[[], int]:
+def _counting_clock(readings: int) -> Callable[[], int]:
     """A clock that ticks once per reading: the same position always gets the same time."""
-    readings = 0
 
     def clock_ns() -> int:
         nonlocal readings

@@ -1,0 +1,82 @@
+"""Messages of the log as the application knows them today: their types, their bodies, and the chain of their causes.
+
+A log outlives the code that wrote it: what stands there may be of an older version, or of a type that is gone. Used
+when a bus opens and when a command id is looked up; pure but for what it reads from the store.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from driven.bus.sequencer import KEPT_CAUSES
+from driven.errors import MalformedMessage
+from driven.service.event_store import Status
+from driven.service.registry import FORGOTTEN_TYPE
+
+if TYPE_CHECKING:
+    from driven.domain.messages import Envelope
+    from driven.service.catalog import Catalog
+    from driven.service.event_store import EventStore, LoggedMessage
+    from driven.wire import EncodedMessage
+
+BRING_BACK: Final = (
+    "bring the class back under this name (message_name), or open the log once with the code that wrote it and let it "
+    "drain"
+)
+"""What to do where a message in the log is of a type that is gone."""
+RAISE_VERSION: Final = (
+    "let the class take what was recorded (give new fields defaults), "
+    "or raise its message_version and write an upcaster"
+)
+"""What to do where a class has changed."""
+
+
+def encoded_today(message: LoggedMessage, catalog: Catalog) -> EncodedMessage:
+    """A logged message as if it were encoded now, and sure to be decoded by whoever gets it.
+
+    Raises:
+        UnreadableMessage: nothing leads from its version to today's (X3).
+        MalformedMessage: its type is not there, or does not take what was recorded.
+
+    """
+    entry = catalog.named(message.name)
+    if entry is None:
+        raise MalformedMessage(message.name, "the application has no message of this name", BRING_BACK)
+    if entry.version == message.version:
+        try:
+            catalog.decode(entry.type_id, message.body)
+        except MalformedMessage as error:
+            raise MalformedMessage(message.name, error.reason, RAISE_VERSION) from error
+    return catalog.current(message.name, message.version, message.body)
+
+
+class Causes:
+    """The chains of causes of what is taken up; each cause is read once."""
+
+    def __init__(self, store: EventStore, catalog: Catalog) -> None:
+        """Nothing was read yet."""
+        self._store: Final = store
+        self._catalog: Final = catalog
+        self._links: Final[dict[int, tuple[int, int, bool]]] = {}
+
+    def of(self, envelope: Envelope) -> tuple[int, ...]:
+        """What `Entry.causes` was: type and position of the nearest causes, that of a started command left out (O9)."""
+        causes: list[int] = []
+        position = envelope.causation
+        while position and len(causes) < 2 * KEPT_CAUSES:
+            type_id, above, is_started = self._link(position)
+            if not is_started:
+                causes += type_id, position
+            position = above
+        return tuple(causes)
+
+    def _link(self, position: int) -> tuple[int, int, bool]:
+        """Type and cause of the message at `position`, and whether it retired as started."""
+        link = self._links.get(position)
+        if link is None:
+            (record,) = self._store.read(position - 1, 1)
+            known = self._catalog.named(record.message.name)
+            is_started = record.outcome is not None and record.outcome.status is Status.STARTED
+            type_id = FORGOTTEN_TYPE if known is None else known.type_id
+            link = self._links[position] = type_id, record.message.envelope.causation, is_started
+        return link
