@@ -8,57 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from both_loops import on_both_loops
-from driven import (
-    Aggregate,
-    Application,
-    Command,
-    Event,
-    LogBusy,
-    Settings,
-    StoreSettings,
-    UnitOfWork,
-    WorkerSettings,
-    open_bus,
-)
+from counting import Increase, Increased, counters, on
+from driven import LogBusy, open_bus
 from driven.adapters.stores.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from driven.settings import Durability
-
-
-class Counter(Aggregate):
-    count: int = 0
-
-
-class Increase(Command):
-    counter: str
-
-
-class Increased(Event):
-    counter: str
-    count: int
-
-
-counters = Application("counters")
-
-
-@counters.handles(Increase, key="counter")
-def increase(command: Increase, uow: UnitOfWork) -> Increased:
-    """One more."""
-    counter = uow.find(Counter, command.counter)
-    if counter is None:
-        counter = Counter(command.counter)
-        uow.add(counter)
-    counter.count += 1
-    return Increased(command.counter, counter.count)
-
-
-def on(path: Path, durability: Durability = "group") -> Settings:
-    """Settings of a bus over this file."""
-    store = StoreSettings(url=f"sqlite:///{path}", durability=durability)
-    return Settings(workers=WorkerSettings(count=0), store=store)
 
 
 @pytest.mark.parametrize("durability", ["each", "group", "none"])

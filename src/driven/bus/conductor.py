@@ -103,7 +103,7 @@ class Conductor:
         self._state: Final = WorkingState(store)
         self._timer_ns: Final = timer_ns
         self._inline_lane: Final = InlineLane(execution, self._state, timer_ns)
-        self._journal: Final = Journal(committer, self._make_known, self._break_off, wake)
+        self._journal: Final = Journal(store, committer, self._make_known, self._break_off, wake)
         self._roots: Final = OpenRoots()
         self.sequencer: Final = Sequencer(store.last_position)
         self._order: Final = order_of(settings.ordering, self.sequencer)
@@ -167,6 +167,8 @@ class Conductor:
         """
         if command_id is not None and (known := self._accepted_before(command_id, draft)) is not None:
             return known
+        if self._journal.has_roots_alone:
+            self._journal.turn_page()
         root = Root(draft)
         entry = self._admission.command(draft, root, None, command_id, trace)
         receipt = root.receipt = Receipt(entry.envelope.position, entry.envelope.id)

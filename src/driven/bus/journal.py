@@ -3,15 +3,19 @@
 ::
 
     admitted, retired, announcements --> page (being written) --flush--> page (under way) --> store
-                                                                             |
+                                             |         ^                     |
+                                         turn_page   full pages              |
+                                             '--> waiting '                  |
                                                      make_known(page) <------'  one at a time, in order
 
 A page is one batch: while one is being made durable, the next fills, so that a slow store makes pages longer and not
-the bus slower (group commit, U2). Owned by the bus thread.
+the bus slower (group commit, U2). With durability ``"each"`` the page is turned before every command from outside, and
+full pages wait in a row. Owned by the bus thread.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from driven.bus.committer import Committer
     from driven.bus.sequencer import Root
     from driven.errors import StoreFailed
-    from driven.service.event_store import LoggedMessage, LoggedOutcome
+    from driven.service.event_store import EventStore, LoggedMessage, LoggedOutcome
 
 
 class Page:
@@ -56,23 +60,40 @@ class Page:
 class Journal:
     """The page that is being written, and the one that is under way."""
 
-    __slots__ = ("_break_off", "_committer", "_is_closed", "_is_flushing", "_make_known", "_under_way", "_wake", "page")
+    __slots__ = (
+        "_break_off",
+        "_committer",
+        "_is_closed",
+        "_is_flushing",
+        "_make_known",
+        "_under_way",
+        "_waiting",
+        "_wake",
+        "has_roots_alone",
+        "page",
+    )
 
     def __init__(
         self,
+        store: EventStore,
         committer: Committer,
         make_known: Callable[[Page], None],
         break_off: Callable[[BaseException], None],
         wake: Callable[[], None],
     ) -> None:
-        """`make_known` shows what has got into the store; `break_off` stops the bus because of an error.
+        """`store` says how its batches are to be; `committer` takes them there.
+
+        `make_known` shows what has got into the store; `break_off` stops the bus because of an error.
 
         `wake` is for a batch that is decided later than `flush`: nobody else would notice.
         """
+        self.has_roots_alone: Final = store.is_blocking and store.durability == "each"
+        """Whether the page is to be turned before every command from outside."""
         self._committer: Final = committer
         self._make_known: Final = make_known
         self._break_off: Final = break_off
         self._wake: Final = wake
+        self._waiting: Final[deque[Page]] = deque()
         self._under_way: Page | None = None
         self._is_closed = False
         self._is_flushing = False
@@ -81,21 +102,30 @@ class Journal:
     @property
     def latest(self) -> Page:
         """The page with the latest admission; when it is in the store, so are all admissions before."""
-        if self.page.is_empty and self._under_way is not None:
-            return self._under_way
-        return self.page
+        if not self.page.is_empty:
+            return self.page
+        return self._waiting[-1] if self._waiting else self._under_way or self.page
 
     @property
     def is_blank(self) -> bool:
         """Whether everything that was written is in the store."""
-        return self.page.is_empty and self._under_way is None
+        return self.page.is_empty and not self._waiting and self._under_way is None
+
+    def turn_page(self) -> None:
+        """Let what is written from here on be another batch."""
+        if not self.page.is_empty:
+            self._waiting.append(self.page)
+            self.page = Page()
 
     def flush(self) -> None:
-        """Give the store the page, unless it is still busy with the last one."""
-        if self._under_way is not None or self.page.is_empty or self._is_closed:
+        """Give the store the next page, unless it is still busy with the last one."""
+        if self._under_way is not None or self._is_closed:
             return
-        page, self.page = self.page, Page()
-        self._under_way = page
+        if not self._waiting:
+            self.turn_page()
+        if not self._waiting:
+            return
+        page = self._under_way = self._waiting.popleft()
         self._is_flushing = True
         try:
             self._committer.commit(Batch(page.admitted, page.retired), partial(self._committed, page))
@@ -105,7 +135,8 @@ class Journal:
     def close(self) -> None:
         """Write no more; a page that is under way is still decided."""
         self._is_closed = True
-        self.page.decided.reach()
+        for page in (*self._waiting, self.page):
+            page.decided.reach()
 
     def _committed(self, page: Page, failure: StoreFailed | None) -> None:
         """The batch is in the store, or will never be; on the bus thread, inside `flush` or some time later."""

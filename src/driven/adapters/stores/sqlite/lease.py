@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
+LONGEST_PROGRAM: Final = 100
+"""How many characters of its command line are told of a process."""
+
 LONGEST_HOLDER_BYTES: Final = 4096
 """What is read of the text about who holds a lease."""
 
@@ -94,7 +97,7 @@ class Lease:
 
 
 def _this_process() -> str:
-    program = " ".join(sys.orig_argv[:4]) or sys.executable
+    program = " ".join(" ".join(sys.orig_argv).split())[:LONGEST_PROGRAM]
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return f"process {os.getpid()} on {socket.gethostname()}, {program}, since {since}"
 
