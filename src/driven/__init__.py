@@ -82,6 +82,8 @@ if TYPE_CHECKING:
         StoreSettings,
         WorkerSettings,
     )
+    from driven.verification.report import VerificationReport
+    from driven.verification.running import verify
 
 _HOME = {
     "driven.bootstrap": ("open_bus", "open_bus_sync"),
@@ -161,6 +163,8 @@ _HOME = {
         "StoreSettings",
         "WorkerSettings",
     ),
+    "driven.verification.report": ("VerificationReport",),
+    "driven.verification.running": ("verify",),
 }
 
 _HOME_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -241,6 +245,7 @@ __all__ = [
     "UnitOfWork",
     "UnknownCommand",
     "UnreadableMessage",
+    "VerificationReport",
     "Vitals",
     "WorkerDied",
     "WorkerSettings",
@@ -253,6 +258,7 @@ __all__ = [
     "open_bus_sync",
     "read_statistics",
     "run",
+    "verify",
 ]
 
 

@@ -27,6 +27,7 @@ from driven.bus.inline_progress import InlineProgress
 from driven.bus.loop_thread import LoopThread
 from driven.bus.message_bus import MessageBus
 from driven.bus.middleware import Hooks
+from driven.bus.routing import routes
 from driven.bus.sync_bus import SyncBus
 from driven.configuration import load_settings, validate
 from driven.errors import RegistrationError, SettingsError
@@ -37,7 +38,7 @@ from driven.service.registry import application_reference, build_registry, resol
 from driven.service.upcasting import log_faults
 from driven.service.warming import warm_up
 from driven.settings import DEFAULT_GROUP, Settings
-from driven.workforce import Workforce
+from driven.workforce import Workforce, worker_groups
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -124,7 +125,9 @@ class _Assembly:
         self.application: Final = application if not isinstance(application, str) else resolve_application(application)
         self.reference: Final = application if isinstance(application, str) else application_reference(application)
         self.registry: Final = build_registry(self.application)
-        self.workforce: Final = Workforce(self.registry, self.reference, settings)
+        groups = worker_groups(settings)
+        table = routes(self.registry, settings, groups)
+        self.workforce: Final = Workforce(self.registry, self.reference, settings, groups, table)
         self.store: Final = store_at(settings.store) if store is None else store
         self.hooks: Final = hooks
         self.clock_ns: Final = clock_ns

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from driven.bus.routing import routes
 from driven.errors import RegistrationError
 from driven.placement import Placement
 from driven.pool.affinity import pins_here
@@ -55,8 +54,22 @@ def uses_workers(table: Mapping[int, Route]) -> bool:
 class Workforce:
     """The workers of one application under given settings, as long as they are only an intention."""
 
-    def __init__(self, registry: Registry, reference: str | None, settings: Settings) -> None:
-        """Decide; `reference` is where workers find the application, None where they cannot.
+    def __init__(
+        self,
+        registry: Registry,
+        reference: str | None,
+        settings: Settings,
+        groups: Mapping[str, int],
+        table: Mapping[int, Route],
+    ) -> None:
+        """Decide.
+
+        Args:
+            registry: the application.
+            reference: where workers find it; None: they cannot.
+            settings: how workers are.
+            groups: how many there are of each group; none: everything runs inline.
+            table: the route of every command type.
 
         Raises:
             SettingsError: the settings name what is not there.
@@ -67,8 +80,8 @@ class Workforce:
         self._registry: Final = registry
         self._reference: Final = reference
         self._settings: Final = settings
-        self.groups = worker_groups(settings)
-        self.routes: Final = routes(registry, settings, self.groups)
+        self.groups: Mapping[str, int] = groups
+        self.routes: Final = table
         self.inline_because = ""
         """Why there are none, though there should be; empty: there are, or none are wanted."""
         self.workers = settings.workers

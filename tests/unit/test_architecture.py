@@ -160,7 +160,7 @@ def test_a_worker_imports_nothing_of_the_bus_when_it_runs() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     ).stdout.split()
 
-    above = ("bus", "pool", "adapters", "entrypoints", "bootstrap", "workforce", "program", "executor")
+    above = ("bus", "pool", "adapters", "entrypoints", "bootstrap", "verification", "workforce", "program", "executor")
     forbidden = tuple(f"driven.{name}" for name in above)
     assert [name for name in loaded if is_within(name, forbidden)] == []
     assert "driven.wire" in loaded

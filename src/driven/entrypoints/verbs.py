@@ -17,6 +17,7 @@ from driven.entrypoints.drawing.check import check_page
 from driven.entrypoints.drawing.doctor import doctor_page
 from driven.entrypoints.drawing.placement import placement_page
 from driven.entrypoints.drawing.top import top_page
+from driven.entrypoints.drawing.verify import verify_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from driven.entrypoints.reports.doctor import DoctorReport
     from driven.entrypoints.reports.placement import PlacementReport
     from driven.entrypoints.reports.top import TopReport
+    from driven.verification.report import VerificationReport
 
 DESCRIPTION: Final = "Driven, a message bus: looks at applications and machines. `driven --version` says which it is."
 
@@ -46,6 +48,14 @@ ApplicationName: TypeAlias = Annotated[
     str | None, tyro.conf.arg(metavar="NAME", help="Which bus of that process, if it has several.")
 ]
 AsJson: TypeAlias = Annotated[bool, tyro.conf.arg(help="Print the record as JSON, for programs.")]
+StoreUrl: TypeAlias = Annotated[
+    str | None,
+    tyro.conf.arg(metavar="URL", help="Where the log is; by default as configured, else sqlite:///driven.db."),
+]
+FromPosition: TypeAlias = Annotated[int, tyro.conf.arg(name="from", metavar="N", help="The first position to look at.")]
+ToPosition: TypeAlias = Annotated[
+    int | None, tyro.conf.arg(metavar="N", help="The last position to look at; by default where the log ends.")
+]
 ConfigFile: TypeAlias = Annotated[
     Path | None,
     tyro.conf.arg(metavar="FILE", help="The configuration; by default driven.toml in the current folder, if any."),
@@ -55,7 +65,7 @@ ConfigFile: TypeAlias = Annotated[
 class Answer(NamedTuple):
     """What a verb found out, for programs and for people."""
 
-    report: CheckReport | PlacementReport | DoctorReport | BenchReport | TopReport
+    report: CheckReport | PlacementReport | DoctorReport | BenchReport | TopReport | VerificationReport
     page: Page
 
 
@@ -164,12 +174,45 @@ class Top(msgspec.Struct, frozen=True):
         return (Answer(report, top_page(report)) for report in top_reports(self.pid, self.application))
 
 
+class Verify(msgspec.Struct, frozen=True):
+    """Run recorded commands through today's code, and show where it does not do what is recorded; writes nothing."""
+
+    application: ModuleApp
+    store: StoreUrl = None
+    from_: FromPosition = 1
+    to: ToPosition = None
+    workers: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help="How many workers; by default as configured. 0: none.")
+    ] = None
+    command: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help="Which commands to run; by default all.")
+    ] = ()
+    config: ConfigFile = None
+    json: AsJson = False
+
+    def answer(self) -> Answer:
+        """Verify; takes as long as the commands take, divided by the workers."""
+        from driven.entrypoints.verify import verification  # noqa: PLC0415 - see the head of this module
+
+        report = verification(
+            self.application,
+            config=self.config,
+            url=self.store,
+            first=self.from_,
+            last=self.to,
+            workers=self.workers,
+            commands=self.command,
+        )
+        return Answer(report, verify_page(report))
+
+
 Verb: TypeAlias = (
     Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Place, tyro.conf.subcommand("placement")]
     | Annotated[Examine, tyro.conf.subcommand("doctor")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Top, tyro.conf.subcommand("top")]
+    | Annotated[Verify, tyro.conf.subcommand("verify")]
 )
 
 

@@ -18,6 +18,7 @@ from driven.entrypoints.reports.finding import Finding, Machine
 from driven.entrypoints.reports.placement import GroupReport, PlacedCommand, PlacementReport
 from driven.entrypoints.reports.top import TopReport
 from driven.pool.cpus import CpuCount
+from driven.verification.report import CommandDifference, VerificationReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +46,8 @@ def rows(heading: str) -> Iterator[list[str]]:
         ("### Groups", GroupReport),
         ("### Placed commands", PlacedCommand),
         ("## The record of a look at a bus", TopReport),
+        ("## The record of a verification", VerificationReport),
+        ("### Differences", CommandDifference),
         ("## The record of the doctor", DoctorReport),
         ("### Findings", Finding),
         ("## The record of a run of benchmarks", BenchReport),

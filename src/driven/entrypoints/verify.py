@@ -1,0 +1,72 @@
+"""`driven verify`: the verification with its workers, its progress and its log; what handlers print is kept apart."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from driven.entrypoints.configured import configured
+from driven.entrypoints.drawing.progress import progress_bar
+from driven.entrypoints.loading import load_application
+from driven.entrypoints.reading import log_to_read
+from driven.program import run
+from driven.verification.running import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from driven.verification.report import VerificationReport
+
+
+def verification(  # noqa: PLR0913 - what can be typed
+    reference: str,
+    *,
+    config: Path | None,
+    url: str | None,
+    first: int,
+    last: int | None,
+    workers: int | None,
+    commands: tuple[str, ...],
+) -> VerificationReport:
+    """Verify the log that was meant.
+
+    Raises:
+        DrivenError: the application, the configuration or the log is not there or not sound, or workers do not start.
+
+    """
+    load_application(reference)
+    settings = configured(config, url)
+    if workers is not None:
+        settings = msgspec.structs.replace(settings, workers=msgspec.structs.replace(settings.workers, count=workers))
+    store = log_to_read(settings.store)
+    with contextlib.closing(store), _output_kept_clean(), progress_bar("verifying") as tell:
+        return run(
+            verify(
+                reference,
+                settings,
+                store=store,
+                first_position=first,
+                last_position=last,
+                commands=commands,
+                tell=tell,
+            )
+        )
+
+
+@contextlib.contextmanager
+def _output_kept_clean() -> Iterator[None]:
+    """What handlers print goes to standard error, also from workers, which have our descriptors."""
+    sys.stdout.flush()
+    kept = os.dup(sys.stdout.fileno())
+    try:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, sys.stdout.fileno())
+        os.close(kept)
