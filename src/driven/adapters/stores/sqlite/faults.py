@@ -45,7 +45,8 @@ FAULTS: Final[dict[int, Fault]] = {
         "it cannot be opened", "see that it is a file, in a folder that is there and that this user may read and write"
     ),
     sqlite3.SQLITE_IOERR: Fault(
-        "the disk does not read or write it", "see the system's log for what is wrong with the disk, then open it again"
+        "the disk does not read or write it",
+        "see what the system's log says of the disk, and whether files may grow that large (`ulimit -f`)",
     ),
     sqlite3.SQLITE_PROTOCOL: Fault(
         "another program keeps it locked", "keep it on a disk of this machine, not on a network's, and open it again"
