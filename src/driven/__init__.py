@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from driven.bootstrap import open_bus, open_bus_sync
     from driven.bus.auto_placement import PlacementDecision
+    from driven.bus.following.notifier_statistics import NotifierStatistics
     from driven.bus.following.rebuild import Rebuild, RebuildProgress
     from driven.bus.histogram import Durations
     from driven.bus.lane import GroupStatistics, Lane, LaneListener, PoolStatistics, Progress, Vitals
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from driven.service.event_store import EventStore, log_digest
     from driven.service.handlers import OnExhausted
     from driven.service.injection import Scope
+    from driven.service.notifier import Delivery
     from driven.service.projection import Projection
     from driven.service.repository import Repository
     from driven.service.tables import Tables
@@ -88,6 +90,7 @@ if TYPE_CHECKING:
 _HOME = {
     "driven.bootstrap": ("open_bus", "open_bus_sync"),
     "driven.bus.auto_placement": ("PlacementDecision",),
+    "driven.bus.following.notifier_statistics": ("NotifierStatistics",),
     "driven.bus.following.rebuild": ("Rebuild", "RebuildProgress"),
     "driven.bus.histogram": ("Durations",),
     "driven.bus.lane": ("GroupStatistics", "Lane", "LaneListener", "PoolStatistics", "Progress", "Vitals"),
@@ -114,6 +117,7 @@ _HOME = {
         "CommandFailed",
         "CommandIdReused",
         "CommandParked",
+        "Delivery",
         "DrivenError",
         "EmptyKey",
         "HandlerError",
@@ -151,6 +155,7 @@ _HOME = {
     "driven.service.event_store": ("EventStore", "log_digest"),
     "driven.service.handlers": ("OnExhausted",),
     "driven.service.injection": ("Scope",),
+    "driven.service.notifier": ("Delivery",),
     "driven.service.projection": ("Projection",),
     "driven.service.repository": ("Repository",),
     "driven.service.tables": ("Tables",),
@@ -191,6 +196,7 @@ __all__ = [
     "CommandSettings",
     "CommandStatistics",
     "Context",
+    "Delivery",
     "DrivenError",
     "Durations",
     "EmptyKey",
@@ -214,6 +220,7 @@ __all__ = [
     "MessageBus",
     "Middleware",
     "MisuseError",
+    "NotifierStatistics",
     "OnExhausted",
     "Placement",
     "PlacementDecision",

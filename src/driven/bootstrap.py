@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from driven.adapters.retrying import attempts_of, check_retrying
 from driven.adapters.stores.choice import store_at
 from driven.bus.committer import DirectCommitter, ThreadCommitter
 from driven.bus.conductor import Conductor
@@ -125,6 +126,7 @@ class _Assembly:
         self.application: Final = application if not isinstance(application, str) else resolve_application(application)
         self.reference: Final = application if isinstance(application, str) else application_reference(application)
         self.registry: Final = build_registry(self.application)
+        check_retrying(self.registry)
         groups = worker_groups(settings)
         table = routes(self.registry, settings, groups)
         self.workforce: Final = Workforce(self.registry, self.reference, settings, groups, table)
@@ -155,7 +157,8 @@ class _Assembly:
     @asynccontextmanager
     async def _bus(self, committer: Committer) -> AsyncIterator[MessageBus]:
         lane = self.workforce.lane(self.store.log_id)
-        followers = followers_of(self.registry, self.store, committer, asyncio.get_running_loop().call_soon_threadsafe)
+        on_bus_thread = asyncio.get_running_loop().call_soon_threadsafe
+        followers = followers_of(self.registry, self.store, committer, on_bus_thread, attempts_of)
         await followers.catch_up(self.store)
         progress = InlineProgress()
         conductor = Conductor(

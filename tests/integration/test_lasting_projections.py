@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,11 +24,13 @@ from driven import (
     open_bus_sync,
 )
 from driven.adapters.stores.memory import MemoryStore
+from driven.adapters.stores.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from driven import MessageBus
+    from driven import EventStore, MessageBus
 
 INLINE = Settings(workers=WorkerSettings(count=0))
 
@@ -49,13 +51,10 @@ class Returned(Event):
     article: str
 
 
-class BlockingStore(MemoryStore):
-    """As a store on a disk: it is called on the store thread."""
-
-    is_blocking: ClassVar[bool] = True  # type: ignore[misc]  # the one thing that it says otherwise
-
-
-STORES = pytest.mark.parametrize("store_of", [MemoryStore, BlockingStore])
+@pytest.fixture(params=["memory", "sqlite"])
+def store_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], EventStore]:
+    """Makes a store over a new log: one that is called on the bus thread, one that is called on a store thread."""
+    return MemoryStore if request.param == "memory" else lambda: SqliteStore(tmp_path / "log.db")
 
 
 def shop(version: int = 1, poison: int = -1, factor: int = 1) -> Application:
@@ -101,9 +100,8 @@ def sales(*pieces: int) -> list[tuple[int, int]]:
     return list(enumerate(pieces, 1))
 
 
-@STORES
 @on_both_loops
-async def test_whoever_waits_for_a_projection_reads_what_he_wrote(store_of: Callable[[], MemoryStore]) -> None:
+async def test_whoever_waits_for_a_projection_reads_what_he_wrote(store_of: Callable[[], EventStore]) -> None:
     """U6, X1: `settled(projections=...)` comes when the rows of the whole tree of causes are there."""
     async with open_bus(shop(), INLINE, store=store_of()) as bus:
         for number in range(1, 30):
@@ -113,9 +111,8 @@ async def test_whoever_waits_for_a_projection_reads_what_he_wrote(store_of: Call
         assert bus.query("SELECT * FROM article") == [("a", 2 * sum(range(1, 30)))]
 
 
-@STORES
 @on_both_loops
-async def test_a_projection_goes_on_where_the_last_bus_left_it(store_of: Callable[[], MemoryStore]) -> None:
+async def test_a_projection_goes_on_where_the_last_bus_left_it(store_of: Callable[[], EventStore]) -> None:
     """U6, B8: each event once, over several buses; closing lets it get to the end."""
     store = store_of()
     expected: list[int] = []
@@ -127,10 +124,9 @@ async def test_a_projection_goes_on_where_the_last_bus_left_it(store_of: Callabl
         assert store.cursor("projection/sales").position == store.last_position
 
 
-@STORES
 @on_both_loops
 async def test_one_that_raises_stands_before_that_event_and_all_else_goes_on(
-    store_of: Callable[[], MemoryStore], caplog: pytest.LogCaptureFixture
+    store_of: Callable[[], EventStore], caplog: pytest.LogCaptureFixture
 ) -> None:
     """B9, U6: what came before it in the same step is kept; mended and opened again, it goes on from there."""
     store = store_of()
@@ -152,10 +148,9 @@ async def test_one_that_raises_stands_before_that_event_and_all_else_goes_on(
         assert rows(bus) == sales(*range(20), 100, 101)
 
 
-@STORES
 @on_both_loops
 async def test_a_projection_is_built_anew_while_the_live_one_is_read_and_kept_up(
-    store_of: Callable[[], MemoryStore],
+    store_of: Callable[[], EventStore],
 ) -> None:
     """X2, B14, B8: no moment without it, and nothing is missed of what is written meanwhile."""
     async with open_bus(shop(), INLINE, store=store_of()) as bus:
@@ -184,10 +179,9 @@ async def test_a_projection_is_built_anew_while_the_live_one_is_read_and_kept_up
         assert bus.statistics().projections[0].rebuild is None
 
 
-@STORES
 @on_both_loops
 async def test_another_version_is_built_beside_the_old_one_which_is_read_until_then(
-    store_of: Callable[[], MemoryStore],
+    store_of: Callable[[], EventStore],
 ) -> None:
     """X2: a deployment with new code needs no downtime and nobody who thinks of it."""
     store = store_of()
@@ -203,9 +197,8 @@ async def test_another_version_is_built_beside_the_old_one_which_is_read_until_t
         assert bus.query("SELECT pieces FROM article") == [(20_020,)]
 
 
-@STORES
 @on_both_loops
-async def test_a_rebuild_that_was_cut_short_is_taken_up_by_the_next_bus(store_of: Callable[[], MemoryStore]) -> None:
+async def test_a_rebuild_that_was_cut_short_is_taken_up_by_the_next_bus(store_of: Callable[[], EventStore]) -> None:
     """B14: it does not begin again; its place is in the store."""
     store = store_of()
     async with open_bus(shop(), INLINE, store=store) as bus:
@@ -225,9 +218,8 @@ async def test_a_rebuild_that_was_cut_short_is_taken_up_by_the_next_bus(store_of
         assert bus.query("SELECT count(*), sum(pieces) FROM sales") == [(5_000, 5_000)]
 
 
-@STORES
 @on_both_loops
-async def test_a_rebuild_can_be_cancelled_and_leaves_nothing(store_of: Callable[[], MemoryStore]) -> None:
+async def test_a_rebuild_can_be_cancelled_and_leaves_nothing(store_of: Callable[[], EventStore]) -> None:
     """B14: the live one is what it was; asking again begins from the first event."""
     store = store_of()
     async with open_bus(shop(), INLINE, store=store) as bus:

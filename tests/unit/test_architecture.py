@@ -36,6 +36,7 @@ CONFINED = {
     "psutil": ("driven.pool", "driven.entrypoints.bench"),
     "rich": ("driven.entrypoints",),
     "sqlite3": ("driven.adapters.stores",),
+    "stamina": ("driven.adapters.retrying",),
     "tyro": ("driven.entrypoints",),
     "uvloop": ("driven.program", "driven.entrypoints"),
 }

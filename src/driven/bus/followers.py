@@ -3,13 +3,16 @@
 ::
 
     page in the store --feed--> read models in memory     at once, on the bus thread
-                          `---> projections that last     from the store, on the thread that appends
+                          |---> projections that last     from the store, on the thread that appends
+                          `---> notifiers                 from the store, each on a thread of its own
 
 An application without followers that last pays for none.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from driven.bus.projections import Projections
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
     from driven.bus.committer import Committer
     from driven.bus.following.following import Following
+    from driven.bus.following.notifier_statistics import NotifierStatistics
+    from driven.bus.following.notifying import AttemptsOf, RunningNotifier
     from driven.bus.following.rebuild import Rebuild
     from driven.bus.projections import ProjectionStatistics
     from driven.service.event_store import EventStore, LoggedMessage
@@ -29,13 +34,19 @@ if TYPE_CHECKING:
 class Followers:
     """Who follows the log of one bus."""
 
-    def __init__(self, projections: Projections, following: Following | None = None) -> None:
+    def __init__(
+        self,
+        projections: Projections,
+        following: Following | None = None,
+        notifiers: Sequence[RunningNotifier] = (),
+    ) -> None:
         """`following` None: no projection of the application lasts."""
         self._projections: Final = projections
         self._following: Final = following
-        self.feed: Final[Callable[[Sequence[LoggedMessage]], None]] = (
-            projections.feed if following is None else self._feed
-        )
+        self._notifiers: Final = notifiers
+        self._is_started = False
+        is_alone = following is None and not notifiers
+        self.feed: Final[Callable[[Sequence[LoggedMessage]], None]] = projections.feed if is_alone else self._feed
         """Show newly logged messages, in position order, which are in the store."""
         self.is_waited_for: Final = following is not None
         """Whether receipts can be asked to wait for any of them."""
@@ -46,13 +57,20 @@ class Followers:
 
     def start(self) -> None:
         """Go on from where an earlier bus was."""
+        self._is_started = True
         if self._following is not None:
             self._following.start()
+        for notifier in self._notifiers:
+            notifier.start()
 
     def statistics(self) -> tuple[ProjectionStatistics, ...]:
         """How far each projection is."""
         lasting = () if self._following is None else self._following.statistics()
         return (*self._projections.statistics(), *lasting)
+
+    def notifiers(self) -> tuple[NotifierStatistics, ...]:
+        """How far each notifier is."""
+        return tuple(notifier.statistics() for notifier in self._notifiers)
 
     def check(self, names: Collection[str]) -> None:
         """Refuse names that no projection that lasts has.
@@ -81,14 +99,29 @@ class Followers:
 
     async def finish(self, left_s: float) -> None:
         """Let whoever can get to the end of the log, for so many seconds; then they go no further."""
+        if not self._is_started:
+            return
+        for notifier in self._notifiers:
+            notifier.finish()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left_s):
+                if self._following is not None:
+                    await self._following.finish()
+                for notifier in self._notifiers:
+                    await notifier.ended.wait()
         if self._following is not None:
-            await self._following.finish(left_s)
             self._following.close(BusClosed())
+        for notifier in self._notifiers:
+            notifier.stop()
 
     def _feed(self, messages: Sequence[LoggedMessage]) -> None:
         self._projections.feed(messages)
-        if messages and self._following is not None:
-            self._following.appended(messages[-1].envelope.position)
+        if messages:
+            end = messages[-1].envelope.position
+            if self._following is not None:
+                self._following.appended(end)
+            for notifier in self._notifiers:
+                notifier.appended(end)
 
 
 def followers_of(
@@ -96,11 +129,20 @@ def followers_of(
     store: EventStore,
     committer: Committer,
     on_bus_thread: Callable[[Callable[[], object]], object],
+    attempts_of: AttemptsOf,
 ) -> Followers:
-    """Whoever follows the log of an application; `on_bus_thread` runs something there, soon, from any thread."""
-    projections = Projections(registry)
-    if not registry.projections:
-        return Followers(projections)
-    from driven.bus.following.following import Following  # noqa: PLC0415 - most applications have none that last
+    """Whoever follows the log of an application.
 
-    return Followers(projections, Following(registry.projections, registry, store, committer.between, on_bus_thread))
+    `on_bus_thread` runs something there, soon, from any thread; `attempts_of` has notifiers called again.
+    """
+    projections = Projections(registry)
+    following, notifiers = None, []
+    if registry.projections:
+        from driven.bus.following.following import Following  # noqa: PLC0415 - most applications have none that last
+
+        following = Following(registry.projections, registry, store, committer.between, on_bus_thread)
+    if registry.notifiers:
+        from driven.bus.following.notifying import running_notifiers  # noqa: PLC0415 - most have none
+
+        notifiers = running_notifiers(registry, store, committer.between, on_bus_thread, attempts_of)
+    return Followers(projections, following, notifiers)

@@ -88,6 +88,7 @@ class Observer:
             pool=None if self._lane is None else self._lane.statistics(),
             projections=self._followers.statistics(),
             placements=traffic.auto_placement.decisions(self._registry.name_of),
+            notifiers=self._followers.notifiers(),
             inline_because=self._inline_because,
         )
 

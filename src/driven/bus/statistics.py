@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from driven.bus.auto_placement import PlacementDecision
+from driven.bus.following.notifier_statistics import NotifierStatistics
 from driven.bus.histogram import Durations
 from driven.bus.lane import PoolStatistics, Progress
 from driven.bus.projections import ProjectionStatistics
@@ -111,5 +112,6 @@ class BusStatistics(msgspec.Struct, frozen=True):
     projections: tuple[ProjectionStatistics, ...]
     placements: tuple[PlacementDecision, ...] = ()
     """Where commands with `Placement.AUTO` run now, and why; by name."""
+    notifiers: tuple[NotifierStatistics, ...] = ()
     inline_because: str = ""
     """Why there are no workers although there should be; empty: there are, or none were wanted."""

@@ -13,6 +13,7 @@ from driven.placement import Placement
 from driven.service.handlers import HandlerOptions, OnExhausted
 from driven.service.injection import Binding, ForeignProvider, Scope
 from driven.service.noted import Noted, noting
+from driven.service.notifier import NotedNotifier, Patience
 from driven.service.projection import Projection
 from driven.service.upcasting import Upcaster
 
@@ -40,6 +41,7 @@ class Application:
         self.reactions: list[Noted] = []
         self.projectors: list[Noted] = []
         self.projections: list[Projection] = []
+        self.notifiers: list[NotedNotifier] = []
         self.warm_ups: list[Noted] = []
         self.upcasters: list[Upcaster] = []
         self.forgotten: set[str] = set()
@@ -96,15 +98,15 @@ class Application:
             sticky=sticky,
             detached=detached,
         )
-        return noting(self.handlers, command, options)
+        return noting(self.handlers.append, command, options)
 
     def reacts_to(self, event: type[Event]) -> Callable[[T], T]:
         """Register a reaction: ``(event[, context]) -> Command | Iterable[Command] | None`` (R2)."""
-        return noting(self.reactions, event, HandlerOptions())
+        return noting(self.reactions.append, event, HandlerOptions())
 
     def projects(self, event: type[Event]) -> Callable[[T], T]:
         """Register a projector: ``(event, *read_models) -> None``, run in the main process in log order."""
-        return noting(self.projectors, event, HandlerOptions())
+        return noting(self.projectors.append, event, HandlerOptions())
 
     def projection(self, name: str, *, version: int = 1, tables: Sequence[str] = ()) -> Projection:
         """A projection that lasts longer than the process: it has its own place in the log, and goes on from there.
@@ -120,13 +122,43 @@ class Application:
         self.projections.append(projection)
         return projection
 
+    def notifies(
+        self,
+        *events: type[Event],
+        name: str | None = None,
+        attempts: int | None = None,
+        first_wait_s: float = 0.1,
+        longest_wait_s: float = 60.0,
+        since: int | None = None,
+    ) -> Callable[[T], T]:
+        """Register a notifier: ``(event[, delivery], ...) -> None``, which calls something outside.
+
+        It is called at least once for each event, strictly in position order, on a thread of its own. It has its own
+        place in the log, and goes on from there when a bus opens.
+
+        Args:
+            events: what it is told of.
+            name: stable, and unique in the application; default: the application's name and the function's.
+            attempts: calls for one event before it stops there; None: until one succeeds. More than 1 needs stamina.
+            first_wait_s: about how long it waits after the first failure, in seconds; twice as long after each other.
+            longest_wait_s: the longest that it waits between two calls, in seconds.
+            since: the position behind which it begins when it is new; None: the end of the log.
+
+        """
+        patience = Patience(attempts, first_wait_s, longest_wait_s)
+
+        def keep(note: Noted) -> None:
+            self.notifiers.append(NotedNotifier(name, events, note, patience, since))
+
+        return noting(keep, events[0] if events else type(None), HandlerOptions())
+
     def warms_up(self, target: T) -> T:
         """Register a function that each worker calls once, after its imports and before its first command.
 
         It asks for what it needs by type, in scope APP, and returns None. Where there are no workers, it is called in
         the main process while the bus opens. One that raises keeps the bus from opening.
         """
-        return noting(self.warm_ups, type(None), HandlerOptions())(target)
+        return noting(self.warm_ups.append, type(None), HandlerOptions())(target)
 
     def upcasts(self, name: str, *, version: int) -> Callable[[T], T]:
         """Register how a message that was recorded at `version` becomes one of the next version (X3).
@@ -167,6 +199,7 @@ class Application:
         twin.reactions.extend(self.reactions)
         twin.projectors.extend(self.projectors)
         twin.projections.extend(self.projections)
+        twin.notifiers.extend(self.notifiers)
         twin.warm_ups.extend(self.warm_ups)
         twin.upcasters.extend(self.upcasters)
         twin.forgotten.update(self.forgotten)

@@ -25,10 +25,12 @@ from driven.service.dependencies import Lifetime
 from driven.service.handlers import Handler, Projector, Reaction, WarmUp
 from driven.service.injection import Binding, Injector
 from driven.service.naming import qualified_name, shown, stable_name
+from driven.service.notifier import Delivery, NotedNotifier, Notifier, notifier_faults
 from driven.service.projection import Creator, LastingProjection, projection_faults
 from driven.service.repository import Repository
 from driven.service.signature import (
     Role,
+    Signature,
     Unreadable,
     call_method,
     check_function,
@@ -56,6 +58,7 @@ class Findings(msgspec.Struct, frozen=True):
     reactions: tuple[Reaction, ...]
     projectors: tuple[Projector, ...]
     projections: tuple[LastingProjection, ...]
+    notifiers: tuple[Notifier, ...]
     warm_ups: tuple[WarmUp, ...]
     messages: tuple[tuple[str, type[Message]], ...]
     """Stable names and types."""
@@ -84,6 +87,7 @@ class _Examination:
         self.reactions = tuple(self._read(application.reactions, self._reaction))
         self.projectors = tuple(self._read(application.projectors, self._projector))
         self.projections = tuple(self._projection(one) for one in application.projections)
+        self.notifiers = tuple(self._read(application.notifiers, self._notifier))
         self.warm_ups = tuple(self._read(application.warm_ups, self._warm_up))
 
     def findings(self) -> Findings:
@@ -91,6 +95,9 @@ class _Examination:
         self._check_one_handler_each()
         self._check_reactions()
         self.faults.extend(projection_faults(self.application.projections))
+        self.faults.extend(
+            notifier_faults([self._name_of(one) for one in self.application.notifiers], self.application.notifiers)
+        )
         messages = self._named(self._messages(), "message_name")
         aggregates = self._named(self._aggregates(), "aggregate_name")
         self._check_upcasters(messages)
@@ -104,6 +111,7 @@ class _Examination:
             reactions=self.reactions,
             projectors=self.projectors,
             projections=self.projections,
+            notifiers=self.notifiers,
             warm_ups=self.warm_ups,
             messages=tuple(messages.items()),
             upcasters=tuple(self.application.upcasters),
@@ -112,11 +120,12 @@ class _Examination:
 
     # Reading notes.
 
-    def _read(self, notes: Iterable[Noted], reader: Callable[[Noted], Any]) -> Iterator[Any]:
-        for note in notes:
+    def _read(self, notes: Iterable[Any], reader: Callable[[Any], Any]) -> Iterator[Any]:
+        for one in notes:
             try:
-                yield reader(note)
+                yield reader(one)
             except Unreadable as fault:
+                note = one.note if isinstance(one, NotedNotifier) else one
                 named = hasattr(note.target, "__qualname__")
                 culprit = qualified_name(note.target) if named else f"what is registered for {shown(note.message)}"
                 self.faults.append(f"{culprit}: {fault}")
@@ -196,6 +205,38 @@ class _Examination:
         name = qualified_name(note.target)
         self._check_dependencies(name, _without_tables(signature.parameters, has_tables=True), Lifetime.APP)
         return Creator(name, note.target, signature)
+
+    def _notifier(self, noted: NotedNotifier) -> Notifier:
+        note = noted.note
+        check_function(note.target, "a notifier is a function, which asks for what it needs by type")
+        events: Sequence[Any] = [
+            _required(msgspec.structs.replace(note, message=one), Event, "notifies") for one in noted.events
+        ]
+        signatures = [read_signature(note.target, note.local_names, event) for event in events]
+        signature = signatures[0] if signatures else Signature()
+        if signature.returns:
+            raise Unreadable("returns messages, which handlers and reactions do; annotate it with -> None")
+        others = signature.parameters[1:]
+        for parameter in others:
+            if parameter.role is not Role.DEPENDENCY:
+                raise Unreadable(
+                    f"asks for {shown(parameter.annotation)} (parameter {parameter.name!r}), but a notifier takes its "
+                    f"event, its Delivery, and what is bound; drop it"
+                )
+        injected = [parameter for parameter in others if parameter.annotation is not Delivery]
+        self._check_dependencies(qualified_name(note.target), injected, Lifetime.APP)
+        return Notifier(
+            name=self._name_of(noted),
+            target=note.target,
+            events=tuple(events),
+            injected={parameter.name: parameter.annotation for parameter in injected},
+            deliveries=tuple(parameter.name for parameter in others if parameter.annotation is Delivery),
+            patience=noted.patience,
+            since=noted.since,
+        )
+
+    def _name_of(self, noted: NotedNotifier) -> str:
+        return f"{self.application.name}.{noted.note.target.__name__}" if noted.name is None else noted.name
 
     def _warm_up(self, note: Noted) -> WarmUp:
         check_function(note.target, "what warms up is a function, which asks for what it needs by type")
@@ -283,6 +324,7 @@ class _Examination:
         found.update((reaction.event, None) for reaction in self.reactions)
         projectors = (*self.projectors, *(each for one in self.projections for each in one.projectors))
         found.update((projector.event, None) for projector in projectors)
+        found.update((event, None) for notifier in self.notifiers for event in notifier.events)
         return found
 
     def _aggregates(self) -> Iterable[type[Aggregate]]:

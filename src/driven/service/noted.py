@@ -25,15 +25,15 @@ class Noted(msgspec.Struct, frozen=True):
     options: HandlerOptions = HandlerOptions()
 
 
-def noting(notes: list[Noted], message: type, options: HandlerOptions) -> Callable[[T], T]:
-    """A decorator that adds what it decorates to `notes`, and leaves it as it is."""
+def noting(keep: Callable[[Noted], object], message: type, options: HandlerOptions) -> Callable[[T], T]:
+    """A decorator that gives what it decorates to `keep`, and leaves it as it is."""
     if inspect.isfunction(message):  # a decorator without its parentheses: nothing will follow, so it is noted now
-        notes.append(Noted(message, message, {}))
+        keep(Noted(message, message, {}))
 
     def note(target: T) -> T:
         is_local = "<locals>" in getattr(target, "__qualname__", "")
         local_names = dict(sys._getframe(1).f_locals) if is_local else {}  # noqa: SLF001 - for their annotations
-        notes.append(Noted(target, message, local_names, options))
+        keep(Noted(target, message, local_names, options))
         return target
 
     return note

@@ -56,11 +56,11 @@ class Projection:
 
     def creates(self, target: T) -> T:
         """Register the function that makes the tables, ``(tables, ...) -> None``; it runs once per edition."""
-        return noting(self.creators, type(None), HandlerOptions())(target)
+        return noting(self.creators.append, type(None), HandlerOptions())(target)
 
     def projects(self, event: type[Event]) -> Callable[[T], T]:
         """Register what is done for each `event`: ``(event, tables, ...) -> None``."""
-        return noting(self.projectors, event, HandlerOptions())
+        return noting(self.projectors.append, event, HandlerOptions())
 
 
 class Creator(msgspec.Struct, frozen=True):

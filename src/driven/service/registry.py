@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from driven.domain.messages import Message
     from driven.service.handlers import Handler, Projector, Reaction, WarmUp
     from driven.service.injection import Injector
+    from driven.service.notifier import Notifier
     from driven.service.projection import LastingProjection
 
 
@@ -40,6 +41,7 @@ class Registry:
         self.handlers: Final[dict[int, Handler]] = {self._type_id(one.command): one for one in findings.handlers}
         self.projectors: Final[tuple[Projector, ...]] = findings.projectors
         self.projections: Final[tuple[LastingProjection, ...]] = findings.projections
+        self.notifiers: Final[tuple[Notifier, ...]] = findings.notifiers
         self.warm_ups: Final[tuple[WarmUp, ...]] = findings.warm_ups
         self.reactions: Final[dict[int, tuple[Reaction, ...]]] = {}
         for reaction in findings.reactions:

@@ -40,6 +40,7 @@ def recipe_of(registry: Registry, reference: str) -> Recipe:
 
 def _modules_of(application: Application) -> tuple[str, ...]:
     lasting = [note for one in application.projections for note in one.projectors]
+    lasting += [one.note for one in application.notifiers]
     noted = (application.handlers, application.reactions, application.projectors, lasting, application.warm_ups)
     targets = [note.target for notes in noted for note in notes] + [one.target for one in application.upcasters]
     found = dict.fromkeys(getattr(target, "__module__", None) for target in targets)

@@ -164,11 +164,12 @@ class Following:
             self._on_store_thread(partial(self._begin, self._editions[name], begun))
         return await asyncio.wrap_future(begun)
 
-    async def finish(self, left_s: float) -> None:
-        """Let those that can get to the end of the log, for so many seconds."""
-        with contextlib.suppress(ProjectionStopped, BusClosed, TimeoutError):
-            async with asyncio.timeout(left_s):
-                await self.caught_up([name for name, one in self._editions.items() if one.live.stopped_by is None])
+    async def finish(self) -> None:
+        """Wait until those that can are at the end of the log."""
+        for name, one in self._editions.items():
+            if one.live.stopped_by is None:
+                with contextlib.suppress(ProjectionStopped, BusClosed):
+                    await self.caught_up((name,))
 
     def close(self, failure: BusClosed) -> None:
         """Go no further; whoever waits is told why."""
