@@ -1,14 +1,18 @@
-"""What every test runs under: nothing is left behind, and how hard properties are tried.
+"""What every test runs under: nothing is left behind, nothing forks, and how hard properties are tried.
 
 Imported once per test process (one per xdist node). The guard around each test module compares the children of this
 process and the shared-memory names of the machine before and after, so a leak is reported with the module that made it.
+It also says whether code of ours forked this process meanwhile.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import sys
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,6 +32,12 @@ OUR_SEGMENTS = ("psm_", "driven")
 # The interpreter's own helper: it lives as long as the process that started it.
 RESOURCE_TRACKER = "multiprocessing.resource_tracker"
 
+HERE = Path(__file__).resolve().parents[1]
+OURS = tuple(str(HERE / name) for name in ("src", "workers"))
+RIVALS = str(HERE / "src/driven/entrypoints/bench/contenders")
+forks: list[str] = []
+"""Where code of ours has forked this process."""
+
 # Who starts us in the background makes ^C ignored, for us and for all programs that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -35,6 +45,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("driven", deadline=None, print_blob=True)
 settings.register_profile("thorough", parent=settings.get_profile("driven"), max_examples=2_000)
 settings.load_profile("driven")
+
+
+def note_fork() -> None:
+    """Called before any fork of this process; who is to blame is the nearest caller in this repository."""
+    frames = traceback.extract_stack(sys._getframe(1))  # noqa: SLF001 - documented under this name
+    callers = [frame for frame in frames if frame.filename.startswith(str(HERE)) and ".venv" not in frame.filename]
+    if callers and callers[-1].filename.startswith(OURS) and not callers[-1].filename.startswith(RIVALS):
+        forks.append(f"{callers[-1].filename}:{callers[-1].lineno}")
+
+
+os.register_at_fork(before=note_fork)
 
 
 def children() -> dict[psutil.Process, str]:
@@ -76,3 +97,12 @@ def nothing_is_left_behind() -> Iterator[None]:
             process.kill()
     if processes or names:
         pytest.fail("left behind: " + "; ".join([*processes.values(), *names.values()]), pytrace=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_of_ours_forks() -> Iterator[None]:
+    """D12: what a fork copies of this process, with its threads and locks, may hang, then or later."""
+    forks.clear()
+    yield
+    if forks:
+        pytest.fail("code of ours forked this process: " + ", ".join(forks), pytrace=False)

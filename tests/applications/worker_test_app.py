@@ -311,6 +311,12 @@ def _leak(command: Do) -> Done:
     return Done(str(os.getpid()))
 
 
+def _leak_at_once(command: Do) -> Done:
+    """Keep so many bytes for ever, in no time."""
+    _LEAKED.append(b"x" * int(command.argument))
+    return Done("kept")
+
+
 def _take_memory(command: Do) -> Done:
     """Ask for so many bytes in one piece, and let go of them again."""
     return Done(str(len(bytearray(int(command.argument)))))
@@ -364,6 +370,7 @@ DEEDS = {
     "tell flags": _tell_flags,
     "tell cpus": _tell_cpus,
     "leak": _leak,
+    "leak at once": _leak_at_once,
     "take memory": _take_memory,
     "take shared memory": _take_shared_memory,
     "tell pid": _tell_pid,

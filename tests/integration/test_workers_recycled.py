@@ -10,9 +10,14 @@ import psutil
 import pytest
 
 from driven import WorkerSettings
-from driven.wire import Failed, Failure
-from watched_lane import PATIENCE_S, WatchedLane, watched_lane
-from worker_test_app import Do
+from driven.domain.messages import Envelope
+from driven.pool.process_worker import ProcessWorker
+from driven.pool.watch import MEMORY_LOOK_S, Watch
+from driven.pool.worker import plan_of
+from driven.service.registry import build_registry
+from driven.wire import Failed, Failure, RecordKind, Submission, encode
+from watched_lane import PATIENCE_S, RECIPE, WatchedLane, watched_lane
+from worker_test_app import Do, app
 
 if TYPE_CHECKING:
     import contextlib
@@ -101,20 +106,54 @@ async def test_what_a_handler_leaks_is_bounded_and_nothing_is_lost() -> None:
         assert 40 * MEGABYTE < max(seen) < 300 * MEGABYTE
 
 
-async def test_what_short_commands_leak_is_seen_between_them() -> None:
-    """P13: 60 MB more, and nothing runs by the time that anybody looks."""
+async def test_what_many_short_commands_leak_gets_their_worker_replaced() -> None:
+    """P13: half a megabyte with each of 116 that nobody ever sees run: more than it may, less than twice as much."""
     async with watched_lane(settings=WorkerSettings(recycle_after_growth_bytes=40 * MEGABYTE)) as lane:
         await lane.until_pool_sleeps()  # it has seen the worker without the leak
-        await lane.text(Do("leak", str(60 * MEGABYTE)))
-        pool = lane.lane._pool  # noqa: SLF001 - it tells nobody before the next command is done
-        assert pool is not None
+        for _ in range(116):
+            await lane.text(Do("leak at once", str(MEGABYTE // 2)))
         async with asyncio.timeout(PATIENCE_S):
-            while not pool.growth_bytes(1):
-                await asyncio.sleep(0.01)
-        await lane.text(Do("echo"), 1)
-        await lane.until(lambda: 1 in lane.left)
+            while not lane.left:
+                await lane.text(Do("echo"))
 
-        assert set(lane.ready) == {2}
+        assert (set(lane.left), lane.gone) == ({1}, {})
+
+
+async def test_growth_is_measured_of_a_worker_that_was_never_seen_to_run_anything() -> None:
+    """P13: the pool looks before and after, and never between; the worker has a command more and 60 MB."""
+    plan = plan_of(WorkerSettings(recycle_after_growth_bytes=40 * MEGABYTE), RECIPE, "log", 1)
+    worker = ProcessWorker(1, "default", plan)
+    try:
+        watch = Watch(worker, plan)
+        await told(worker, RecordKind.HELLO)
+        assert watch.look(MEMORY_LOOK_S) is None
+        before = watch.growth_bytes
+        position = Envelope(1, "@1", 1, 0, 0, None, 1)
+        encoded = build_registry(app).catalog.encode(Do("leak at once", str(60 * MEGABYTE)))
+        submission = Submission(position, 1, 1, encoded.type_id, encoded.body)
+        assert worker.channel.send(RecordKind.SUBMISSION, encode(submission))
+        await told(worker, RecordKind.COMPLETION)
+        async with asyncio.timeout(PATIENCE_S):
+            while worker.channel.watched_status.running():
+                await asyncio.sleep(0.001)
+        assert watch.look(MEMORY_LOOK_S) is None
+        after = watch.growth_bytes
+        watch.look(MEMORY_LOOK_S)
+        unchanged = watch.growth_bytes
+    finally:
+        worker.bury()
+        worker.channel.close()
+
+    assert before == 0
+    assert 60 * MEGABYTE <= after < 80 * MEGABYTE
+    assert unchanged == after
+
+
+async def told(worker: ProcessWorker, kind: RecordKind) -> None:
+    """Wait until a worker has said something of this kind."""
+    async with asyncio.timeout(PATIENCE_S):
+        while (record := worker.channel.receive()) is None or record[0] != kind:
+            await asyncio.sleep(0.001)
 
 
 async def test_those_that_have_done_more_than_their_share_are_dismissed_and_not_dead() -> None:
