@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from driven.bus.lane import GroupStatistics, Lane, LaneListener, PoolStatistics, Progress, Vitals
     from driven.bus.message_bus import MessageBus
     from driven.bus.middleware import Middleware
+    from driven.bus.parked_messages import ParkedDetails, ParkedMessage, ParkedMessages
     from driven.bus.projections import ProjectionStatistics
     from driven.bus.receipts import CommandOutcome, Receipt, Settlement
     from driven.bus.shared_statistics import read_statistics
     from driven.bus.statistics import BusStatistics, CommandStatistics, HeadStatistics, WorkerStatistics
-    from driven.bus.sync_bus import SyncBus, SyncRebuild, SyncReceipt
+    from driven.bus.sync_bus import SyncBus, SyncParkedMessages, SyncRebuild, SyncReceipt
     from driven.configuration import load_settings
     from driven.domain.aggregate import Aggregate
     from driven.domain.messages import Command, Envelope, Event, Message
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         LogBusy,
         MalformedMessage,
         MisuseError,
+        NothingParked,
         ProjectionStopped,
         ReentrantDispatch,
         RegistrationError,
@@ -96,6 +98,7 @@ _HOME = {
     "driven.bus.lane": ("GroupStatistics", "Lane", "LaneListener", "PoolStatistics", "Progress", "Vitals"),
     "driven.bus.message_bus": ("MessageBus",),
     "driven.bus.middleware": ("Middleware",),
+    "driven.bus.parked_messages": ("ParkedDetails", "ParkedMessage", "ParkedMessages"),
     "driven.bus.projections": ("ProjectionStatistics",),
     "driven.bus.receipts": ("CommandOutcome", "Receipt", "Settlement"),
     "driven.bus.shared_statistics": ("read_statistics",),
@@ -105,7 +108,7 @@ _HOME = {
         "HeadStatistics",
         "WorkerStatistics",
     ),
-    "driven.bus.sync_bus": ("SyncBus", "SyncRebuild", "SyncReceipt"),
+    "driven.bus.sync_bus": ("SyncBus", "SyncParkedMessages", "SyncRebuild", "SyncReceipt"),
     "driven.configuration": ("load_settings",),
     "driven.domain.aggregate": ("Aggregate",),
     "driven.domain.messages": ("Command", "Envelope", "Event", "Message"),
@@ -125,6 +128,7 @@ _HOME = {
         "LogBusy",
         "MalformedMessage",
         "MisuseError",
+        "NothingParked",
         "ProjectionStopped",
         "ReentrantDispatch",
         "RegistrationError",
@@ -220,8 +224,12 @@ __all__ = [
     "MessageBus",
     "Middleware",
     "MisuseError",
+    "NothingParked",
     "NotifierStatistics",
     "OnExhausted",
+    "ParkedDetails",
+    "ParkedMessage",
+    "ParkedMessages",
     "Placement",
     "PlacementDecision",
     "PoolStatistics",
@@ -245,6 +253,7 @@ __all__ = [
     "StoreFailed",
     "StoreSettings",
     "SyncBus",
+    "SyncParkedMessages",
     "SyncRebuild",
     "SyncReceipt",
     "Tables",

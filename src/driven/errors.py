@@ -10,6 +10,7 @@
     |  |- EmptyKey                the field that holds the key is empty
     |  |- CommandIdReused         the same id was used before, for another command
     |  |- ReentrantDispatch       a handler tried to reach the bus
+    |  |- NothingParked           a redrive of what is not parked
     |  |- MalformedMessage        bytes that do not decode to the message they claim to be
     |  `- UnreadableMessage       a message of the log that nothing leads from to a type of today
     |- BusFull                  not now: the entrance is full
@@ -132,6 +133,14 @@ class ReentrantDispatch(MisuseError):
         )
 
 
+class NothingParked(MisuseError):
+    """A redrive of something that is not parked, or not any more; `what` was named (F3)."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"nothing is parked {what}; see parked.list(), or `driven parked list`, for what is")
+
+
 class MalformedMessage(MisuseError):
     """Bytes that do not decode to the message type they claim to be."""
 
@@ -206,7 +215,7 @@ class CommandParked(HandlerError):
         self.reason = reason
         super().__init__(
             f"{command} at position {position} is parked: {reason}; "
-            f"mend the cause, open the bus anew, and submit it again"
+            f"mend the cause, then retry it with bus.parked, or `driven parked retry`"
         )
 
 

@@ -12,18 +12,22 @@ Owned by the conductor, as long-lived; on the bus thread. It reads the clock exa
 from __future__ import annotations
 
 from operator import index
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from driven.bus.budget import over_budget
 from driven.bus.hazards import UNKEYED
+from driven.bus.sequencer import Moved, Repeat
 from driven.service.event_store import LoggedMessage, MessageKind
+from driven.service.intake import Draft
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from driven.bus.organs import Organs
     from driven.bus.sequencer import Entry, Root
-    from driven.service.intake import Draft
+    from driven.service.built_in import BuiltIn
     from driven.settings import BusSettings
     from driven.wire import EncodedMessage
 
@@ -98,10 +102,12 @@ class Admission:
         return entry
 
     def let_go(self, entry: Entry) -> None:
-        """Nothing stands in the way of a command any more; one whose key is parked will not run."""
-        waits = entry.is_on_lane and entry.key not in self._parked_keys
+        """Nothing stands in the way of a command any more; one whose key is parked, or that has moved, will not run."""
+        waits = entry.is_on_lane and entry.aside is None and entry.key not in self._parked_keys
         if waits:
             self._traffic.enqueue(entry)
+        elif entry.is_on_lane:
+            entry.awaits_head = True  # should its key be open when its turn comes
         if self._ready is not None and (entry.is_detached or not waits):
             self._ready(entry.position)
 
@@ -113,6 +119,60 @@ class Admission:
         if self._hazards.admit(entry.position, entry.footprint):
             self.let_go(entry)
         return entry
+
+    def built_in(self, draft: Draft, root: Root, command: BuiltIn) -> Entry:
+        """A built-in command; it waits for nobody, and runs when it is at the head."""
+        entry = self._sequencer.admit(
+            type_id=draft.type_id,
+            body=draft.body,
+            root=root,
+            cause=None,
+            key=None,
+            command_id=None,
+            recorded_at_ns=index(self._clock_ns()),
+            trace="",
+        )
+        entry.aside = command
+        name = self._registry.name_of(draft.type_id)
+        self._journal.page.admitted.append(LoggedMessage(entry.envelope, MessageKind.COMMAND, name, 1, draft.body))
+        if self._hooks.admitted is not None:
+            self._hooks.admitted(name, entry.envelope)
+        if self._ready is not None:
+            self._ready(entry.position)
+        return entry
+
+    def again(self, parked: LoggedMessage, message: EncodedMessage, redrive: Entry) -> Entry:
+        """A command that was parked, because of a redrive; `message` is what was logged, as it is encoded today."""
+        envelope = parked.envelope
+        draft = Draft(message.type_id, message.body, envelope.key)
+        entry = self.command(draft, redrive.root, redrive, None, envelope.trace)
+        self._note(redrives=envelope.position)
+        return entry
+
+    def repeat(self, parked: LoggedMessage, message: EncodedMessage, redrive: Entry, reactions: Sequence[str]) -> Entry:
+        """An event that was parked, because of a redrive; only `reactions` follow it, or all if there are none."""
+        entry = self.event(message, redrive)
+        entry.aside = Repeat(tuple(reactions)) if reactions else None
+        self._note(kind=MessageKind.REPEATED, redrives=parked.envelope.position)
+        return entry
+
+    def moved(self, entry: Entry) -> Entry:
+        """A command that has not retired, at the tail instead of where it stands."""
+        again = self._sequencer.admit_moved(entry, index(self._clock_ns()))
+        again.park_reason = entry.park_reason
+        again.is_on_lane = entry.park_reason is None and self._traffic.goes_to_workers(entry.type_id)
+        again.is_detached = entry.type_id in self.detached
+        entry.aside = Moved(again.position)
+        self._write(again, MessageKind.COMMAND)
+        self._note(redrives=entry.position)
+        if self._hazards.admit(again.position, again.footprint):
+            self.let_go(again)
+        return again
+
+    def _note(self, **facts: Any) -> None:  # noqa: ANN401 - of a logged message
+        """Add to what was just written what few messages have."""
+        admitted = self._journal.page.admitted
+        admitted[-1] = msgspec.structs.replace(admitted[-1], **facts)
 
     def _write(self, entry: Entry, kind: MessageKind) -> None:
         known = self._registry.catalog.entries[entry.type_id]

@@ -29,17 +29,18 @@ from driven.bus.journal import Journal, Page
 from driven.bus.order import order_of
 from driven.bus.organs import Organs
 from driven.bus.reactions import Reactions
-from driven.bus.receipts import Receipt
-from driven.bus.recorded import receipt_from_log, refuse_other_command
+from driven.bus.reception import Reception
 from driven.bus.recovery import Recovery
+from driven.bus.redriving import Redriving
 from driven.bus.retirement import Retirement
 from driven.bus.roots import OpenRoots
-from driven.bus.sequencer import Entry, Root, Sequencer
+from driven.bus.sequencer import Entry, Moved, Repeat, Sequencer
 from driven.bus.tally import Tally
 from driven.bus.traffic import WorkerTraffic
 from driven.bus.worker_group import CREDIT_NS
 from driven.bus.working_state import WorkingState
 from driven.errors import AggregateExists, BusClosed, DrivenError
+from driven.service.built_in import Redrive
 from driven.service.failures import failure_of
 from driven.wire import Completion, Failed, Outcome, Succeeded
 
@@ -51,9 +52,9 @@ if TYPE_CHECKING:
     from driven.bus.lane import Lane
     from driven.bus.middleware import Hooks
     from driven.bus.routing import Route
+    from driven.service.built_in import BuiltIn
     from driven.service.event_store import EventStore
     from driven.service.execution import Execution
-    from driven.service.intake import Draft
     from driven.service.registry import Registry
     from driven.settings import BusSettings
 
@@ -89,10 +90,9 @@ class Conductor:
         turn_now: Callable[[], None] | None = None,
         timer_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """`lane` None: no workers, everything runs inline. `groups` are the worker groups that the lane serves.
+        """`groups` are the worker groups that the lane serves; without a lane there are no workers.
 
-        `wake` asks whoever drives the conductor for a `turn`, `turn_now` for one at once, when a lane has told
-        something and nothing else is going on. `timer_ns` measures how long things take; workers use that clock too.
+        `wake` asks whoever drives the conductor for a `turn`, `turn_now` for one at once; `timer_ns` is a stopwatch.
         """
         self._registry: Final = registry
         self._store: Final = store
@@ -101,8 +101,7 @@ class Conductor:
         self._hooks: Final = hooks
         self._wake: Final = wake
         self._state: Final = WorkingState(store)
-        self._timer_ns: Final = timer_ns
-        self._inline_lane: Final = InlineLane(execution, self._state, timer_ns)
+        self._timer_ns, self._inline_lane = timer_ns, InlineLane(execution, self._state, timer_ns)
         self._journal: Final = Journal(store, committer, self._make_known, self._break_off, wake)
         self._roots: Final = OpenRoots()
         self.sequencer: Final = Sequencer(store.last_position)
@@ -129,8 +128,10 @@ class Conductor:
         self._parked_keys: Final[dict[str, int]] = {}
         organs = self._organs()
         self._admission: Final = Admission(organs, settings, clock_ns, detached)
-        reactions = Reactions(registry, execution, settings.retries)
-        self._retirement: Final = Retirement(organs, self._admission, reactions.to, self._halt)
+        react = Reactions(registry, execution, settings.retries).to
+        self._retirement: Final = Retirement(organs, self._admission, react, self._halt)
+        self._redriving: Final = Redriving(organs, self._admission, self._retirement, store)
+        self.reception: Final = Reception(organs, self._admission, store)
 
     def _organs(self) -> Organs:
         return Organs(
@@ -157,33 +158,6 @@ class Conductor:
         """
         recovery = Recovery(self._organs(), self._admission, self._store)
         self._finished.extend(recovery.take_up())
-
-    def admit(self, draft: Draft, command_id: str | None, trace: str = "") -> Receipt:
-        """Give a command from outside its position; it is durable when `page` is in the store.
-
-        Raises:
-            CommandIdReused: the log holds another command under `command_id`.
-
-        """
-        if command_id is not None and (known := self._accepted_before(command_id, draft)) is not None:
-            return known
-        if self._journal.has_roots_alone:
-            self._journal.turn_page()
-        root = Root(draft)
-        entry = self._admission.command(draft, root, None, command_id, trace)
-        receipt = root.receipt = Receipt(entry.envelope.position, entry.envelope.id)
-        if entry.is_detached:
-            receipt.will_start()
-        self._roots.add(root, command_id)
-        return receipt
-
-    def _accepted_before(self, command_id: str, draft: Draft) -> Receipt | None:
-        """The receipt of the command that was accepted under this id before, if any (U5)."""
-        root = self._roots.find(command_id)
-        if root is None:
-            return receipt_from_log(command_id, draft, self._store, self._registry.catalog)
-        refuse_other_command(command_id, draft, root.draft, self._registry.name_of(root.draft.type_id), root.position)
-        return root.receipt
 
     @property
     def page(self) -> Page:
@@ -241,6 +215,8 @@ class Conductor:
         entry = self._order.next()
         if entry is None:
             return False
+        if entry.aside is not None and not isinstance(entry.aside, Repeat):
+            return self._do_aside(entry, entry.aside)
         if entry.park_reason is not None:
             self._retirement.park(entry, entry.park_reason)
         elif entry.handler is None:
@@ -255,6 +231,14 @@ class Conductor:
             if outcome is None or not self._conclude(entry, outcome):
                 return self._order.may_be_passed(entry)
         return True
+
+    def _do_aside(self, entry: Entry, aside: BuiltIn | Moved) -> bool:
+        """Bring a message that takes no course of its own one step further; False when it has to wait."""
+        if isinstance(aside, Moved):
+            self._retirement.move(entry)
+            return True
+        assert isinstance(aside, Redrive)  # noqa: S101 - the others come with what is due later
+        return self._redriving.run(entry, aside)
 
     def _start(self, entry: Entry) -> None:
         """Retire a detached command as started; its outcome may be there already, or is to be had at once."""

@@ -117,6 +117,12 @@ class Journal:
             self._waiting.append(self.page)
             self.page = Page()
 
+    @property
+    def holds_retirements(self) -> bool:
+        """Whether anything has retired that is not in the store yet."""
+        pages = (self.page, *self._waiting) if self._under_way is None else (self.page, *self._waiting, self._under_way)
+        return any(page.retired for page in pages)
+
     def flush(self) -> None:
         """Give the store the next page, unless it is still busy with the last one."""
         if self._under_way is not None or self._is_closed:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from driven.bus.entrance import Entrance
 from driven.bus.observer import Observer
+from driven.bus.parked_messages import ParkedMessages
 from driven.bus.shared_statistics import Publisher
 from driven.errors import BusClosed
 from driven.service.event_store import log_digest
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from driven.bus.receipts import CommandOutcome, Receipt
     from driven.bus.statistics import BusStatistics
     from driven.domain.messages import Command
+    from driven.service.built_in import BuiltIn
     from driven.service.event_store import EventStore
     from driven.service.registry import Registry
     from driven.settings import BusSettings
@@ -72,7 +74,7 @@ class MessageBus:
         """Made by `open_bus`, inside the event loop it is to live in."""
         self._registry: Final = registry
         self._conductor: Final = conductor
-        self._admit: Final = conductor.admit
+        self._admit: Final = conductor.reception.command
         self._store: Final = store
         self._followers: Final = followers
         self._waits_for_store: Final = store.is_blocking and store.durability != "none"
@@ -89,6 +91,8 @@ class MessageBus:
         self._context: Final = contextvars.copy_context()
         """What handlers see of context variables: neither those of a submitter, nor of whoever wakes the bus (O6)."""
         self._drained: asyncio.Event | None = None
+        self.parked: Final = ParkedMessages(store, registry.catalog, self._accept_built_in)
+        """What is parked, and the verbs that bring it back or give it up (F3)."""
         self._visits: Final[set[concurrent.futures.Future[Any]]] = set()
         self._visits_lock: Final = threading.Lock()
         self._is_gone = False
@@ -310,6 +314,17 @@ class MessageBus:
         await page.decided.wait()
         if not page.is_in_store:
             self._check_open()
+
+    async def _accept_built_in(self, command: BuiltIn) -> Receipt:
+        """Whoever operates the bus does not wait at the entrance: what he wants may be what makes room."""
+        if asyncio.get_running_loop() is not self._loop:
+            return await asyncio.wrap_future(self._visit(self._accept_built_in(command)))
+        self._check_open()
+        receipt = self._conductor.reception.built_in(command)
+        self.wake()
+        if self._waits_for_store:
+            await self._until_durable(self._conductor.page)
+        return receipt
 
     def _check_open(self) -> None:
         if self._conductor.failure is not None:

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from driven.service.intake import Draft
+from driven.bus.sequencer import Repeat
 from driven.wire import Failure
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from driven.bus.sequencer import Entry
     from driven.service.execution import Execution
+    from driven.service.handlers import Reaction
+    from driven.service.intake import Draft
     from driven.service.registry import Registry
 
 logger = logging.getLogger("driven.bus")
 
-Reacted: TypeAlias = tuple[list[Draft], tuple[Failure, ...]]
-"""The commands that follow an event, in order, and what went wrong."""
+GONE: Final = "driven.errors.MalformedMessage"
+"""The type of failure of a reaction that is to run again and is not there."""
+
+
+class Reacted(NamedTuple):
+    """What follows an event, and what went wrong."""
+
+    drafts: list[Draft]
+    """The commands that follow, in order."""
+    failures: tuple[Failure, ...]
+    failed: tuple[str, ...]
+    """The names of the reactions that failed, one for each failure."""
 
 
 class Reactions:
@@ -29,23 +43,34 @@ class Reactions:
         self._retries: Final = retries
 
     def to(self, entry: Entry) -> Reacted:
-        """Run every reaction to an event, in the order of registration."""
+        """Run every reaction to an event, in the order of registration; of one that was parked, those that failed."""
         drafts: list[Draft] = []
         failures: list[Failure] = []
-        reactions = self._registry.reactions.get(entry.type_id)
-        if reactions:
-            event = self._registry.catalog.decode(entry.type_id, entry.body)
-            for reaction in reactions:
-                result = self._execution.react(reaction, event, entry.envelope, 1)
-                for attempt in range(2, self._retries + 2):
-                    if not isinstance(result, Failure):
-                        break
-                    result = self._execution.react(reaction, event, entry.envelope, attempt)
-                if isinstance(result, Failure):
-                    logger.warning(
-                        "Reaction %s to position %d failed: %s", reaction.name, entry.position, result.message
-                    )
-                    failures.append(result)
-                else:
-                    drafts.extend(result)
-        return drafts, tuple(failures)
+        failed: list[str] = []
+        reactions = self._registry.reactions.get(entry.type_id, ())
+        if not reactions and entry.aside is None:  # the common case, made short
+            return Reacted(drafts, (), ())
+        if isinstance(entry.aside, Repeat):
+            reactions, failed = _named(reactions, entry.aside.reactions)
+            failures = [Failure(GONE, f"there is no reaction {name} any more") for name in failed]
+        event = self._registry.catalog.decode(entry.type_id, entry.body) if reactions else None
+        for reaction in reactions:
+            result = self._execution.react(reaction, event, entry.envelope, 1)
+            for attempt in range(2, self._retries + 2):
+                if not isinstance(result, Failure):
+                    break
+                result = self._execution.react(reaction, event, entry.envelope, attempt)
+            if isinstance(result, Failure):
+                logger.warning("Reaction %s to position %d failed: %s", reaction.name, entry.position, result.message)
+                failures.append(result)
+                failed.append(reaction.name)
+            else:
+                drafts.extend(result)
+        return Reacted(drafts, tuple(failures), tuple(failed))
+
+
+def _named(reactions: Sequence[Reaction], names: Sequence[str]) -> tuple[tuple[Reaction, ...], list[str]]:
+    """Those of these names, in the order of registration; and the names of which there is none."""
+    found = tuple(one for one in reactions if one.name in names)
+    known = {one.name for one in found}
+    return found, [name for name in names if name not in known]

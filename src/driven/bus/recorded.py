@@ -59,6 +59,11 @@ def tell(receipt: Receipt, record: LogRecord, store: EventStore, catalog: Catalo
         receipt.will_start()
         receipt.start()
         outcome = _late_outcome(envelope.position, store)
+    while outcome.status is Status.MOVED:
+        later = _where_it_went(outcome.position, store).outcome
+        if later is None:  # it tells the receipt when it retires
+            return
+        outcome = later
     if outcome.status is Status.SUCCEEDED or (outcome.status is Status.FAILED and outcome.caused[1]):
         receipt.succeed(lambda caused: _events(caused, store, catalog), outcome.caused)
     else:
@@ -69,6 +74,18 @@ def tell(receipt: Receipt, record: LogRecord, store: EventStore, catalog: Catalo
             if outcome.status is Status.PARKED
             else CommandFailed(name, outcome.position, failure.error_type, failure.message, failure.traceback)
         )
+
+
+def _where_it_went(moved: int, store: EventStore) -> LogRecord:
+    """The message that stands further back instead of the one at position `moved` (F3)."""
+    position = moved
+    while records := store.read(position, READ_CHUNK):
+        for record in records:
+            if record.message.redrives == moved:
+                return record
+        position = records[-1].message.envelope.position
+    text = f"the log has no message instead of that at position {moved}, which has moved"
+    raise LookupError(text)
 
 
 def _late_outcome(started: int, store: EventStore) -> LoggedOutcome:

@@ -22,8 +22,10 @@ from driven.bus.budget import over_budget
 from driven.bus.hazards import UNKEYED
 from driven.bus.receipts import Receipt
 from driven.bus.recorded import tell
-from driven.bus.sequencer import Entry, Root
+from driven.bus.redriving import failed_reactions
+from driven.bus.sequencer import Entry, Moved, Repeat, Root
 from driven.errors import MalformedMessage, MisuseError, RegistrationError
+from driven.service.built_in import built_in, draft_of
 from driven.service.event_store import READ_CHUNK, MessageKind, Status
 from driven.service.intake import Draft
 from driven.service.registry import FORGOTTEN_TYPE
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from driven.bus.admission import Admission
     from driven.bus.organs import Organs
+    from driven.service.built_in import BuiltIn
     from driven.service.event_store import EventStore, LoggedMessage, LogRecord
 
 logger = logging.getLogger("driven.bus")
@@ -157,6 +160,9 @@ class Recovery:
 
     def _take_unretired(self, message: LoggedMessage, root: Root) -> None:
         """Back into the queue, and among the hazards."""
+        if (order := built_in(message)) is not None:
+            self._take_built_in(message, root, order)
+            return
         started = self._started.get(message.envelope.causation)
         entry = self._entry(message, root)
         if entry is None:
@@ -166,10 +172,30 @@ class Recovery:
         elif entry.causes:  # a root has caused nothing yet
             entry.park_reason = over_budget(entry, self._admission.settings, self._organs.registry.name_of)
         self._organs.sequencer.take_up(entry)
+        if message.redrives:
+            self._take_redriven(message, entry)
         if message.kind is MessageKind.COMMAND:
             self._place(entry)
         elif self._organs.order.ready is not None:
             self._organs.order.ready(entry.position)
+
+    def _take_built_in(self, message: LoggedMessage, root: Root, order: BuiltIn) -> None:
+        """A command that the bus itself does when it is at the head."""
+        envelope, draft = message.envelope, draft_of(order)
+        entry = Entry(envelope, envelope.position, draft.type_id, message.body, root, aside=order)
+        self._organs.sequencer.take_up(entry)
+        if self._organs.order.ready is not None:
+            self._organs.order.ready(entry.position)
+
+    def _take_redriven(self, message: LoggedMessage, entry: Entry) -> None:
+        """A message that a redrive put here (F3): where it stood it does not happen; of an event some reactions run."""
+        origin = self._organs.sequencer.find(message.redrives)
+        if origin is not None and not origin.is_retired:
+            origin.aside = Moved(entry.position)
+        elif message.kind is MessageKind.REPEATED:
+            (parked,) = self._store.read(message.redrives - 1, 1)
+            reactions = failed_reactions(parked.outcome)
+            entry.aside = Repeat(reactions) if reactions else None
 
     def _take_started(self, message: LoggedMessage, root: Root) -> None:
         """It frees everything behind it already; it runs again, as nothing of its outcome is in the log (O9)."""

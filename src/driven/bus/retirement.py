@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from driven.errors import CommandFailed, CommandParked
+from driven.service.aside import Aside
 from driven.service.event_store import LoggedOutcome, Status
 from driven.service.handlers import OnExhausted
 from driven.service.on_failure import event_of_failure
@@ -119,14 +120,31 @@ class Retirement:
 
     def follow(self, entry: Entry) -> None:
         """Run every reaction to an event; one that fails leaves its siblings alone (F2)."""
-        drafts, failures = self._react(entry)
+        drafts, failures, failed = self._react(entry)
         caused = (self._sequencer.last_position + 1, len(drafts)) if drafts else (0, 0)
         for draft in drafts:
             self._admission.command(draft, entry.root, entry)
         status = Status.PARKED if failures else Status.SUCCEEDED
         self.parked += bool(failures)
         entry.root.parked += bool(failures)
-        self._retire(entry, LoggedOutcome(entry.position, status, 1, (), caused, failures))
+        aside = Aside(reactions=failed) if failed else None
+        self._retire(entry, LoggedOutcome(entry.position, status, 1, (), caused, failures, aside))
+
+    def move(self, entry: Entry) -> None:
+        """Nothing of a command happens here: it stands at the tail (F3)."""
+        self._traffic.reorder_buffer.forget(entry.position)  # it may be on a worker all the same
+        self._retire(entry, LoggedOutcome(entry.position, Status.MOVED, entry.attempt))
+
+    def done(self, entry: Entry, caused: tuple[int, int], aside: Aside) -> None:
+        """A built-in command has done this to what stands aside."""
+        self._journal.page.succeeded.append(entry.root)
+        self._retire(entry, LoggedOutcome(entry.position, Status.SUCCEEDED, 1, (), caused, (), aside))
+
+    def refuse(self, entry: Entry, failure: Failure) -> None:
+        """A built-in command cannot be done; nothing has changed."""
+        entry.root.failed += 1
+        self._announce(partial(entry.root.receipt.fail, self._error_of(entry, failure)))
+        self._retire(entry, LoggedOutcome(entry.position, Status.FAILED, 1, failures=(failure,)))
 
     def _on_streams(self, outcome: Succeeded) -> Sequence[StoredEvent]:
         """The events of an outcome as streams hold them, in their places; none where no change is of a stream."""

@@ -15,12 +15,26 @@ import msgspec
 from driven.bus.hazards import Footprint
 from driven.bus.receipts import Receipt
 from driven.domain.messages import Envelope
+from driven.service.built_in import BuiltIn
 from driven.service.handlers import Handler
 from driven.service.intake import Draft
 from driven.wire import Completion, EncodedMessage
 
 KEPT_CAUSES: Final = 10
 """How many of its causes a message remembers."""
+
+
+class Repeat(msgspec.Struct, frozen=True):
+    """An event that was parked, again: only these of its reactions follow it."""
+
+    reactions: tuple[str, ...]
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """A command that went to the tail; nothing of it happens here."""
+
+    to: int
+
 
 # Both are made for each command and kept from the garbage collector: nothing that they hold leads back to them.
 
@@ -81,6 +95,8 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     """When it was admitted, on the clock of the tally; commands only."""
     completion: Completion | None = None
     """What came of its latest run, once it was at the head."""
+    aside: BuiltIn | Repeat | Moved | None = None
+    """What it is instead of a command or an event that takes its course; almost always None."""
 
     @property
     def key(self) -> str | None:
@@ -196,6 +212,20 @@ class Sequencer:
         started.is_retired = started.is_started = True
         started.root.open += 1
         self._by_position[started.position] = started
+
+    def admit_moved(self, told: Entry, recorded_at_ns: int) -> Entry:
+        """Give the next position to a message that is to stand further back: the same one again, for the same root."""
+        position = self._last_position = self._last_position + 1
+        envelope = msgspec.structs.replace(
+            told.envelope, position=position, id=f"@{position}", recorded_at_ns=recorded_at_ns
+        )
+        entry = Entry(envelope, position, told.type_id, told.body, told.root, told.causes)
+        entry.handler, entry.footprint, entry.admitted_ns = told.handler, told.footprint, told.admitted_ns
+        told.root.descendants += 1
+        told.root.open += 1
+        self.queue.append(entry)
+        self._by_position[position] = entry
+        return entry
 
     def find(self, position: int) -> Entry | None:
         """The message at `position` that has not retired, or has started and still has no outcome that has."""

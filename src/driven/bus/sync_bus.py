@@ -10,6 +10,7 @@ import concurrent.futures
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from driven.errors import BusClosed
+from driven.service.built_in import Verb
 from driven.service.execution import refuse_reentry
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from driven.bus.following.rebuild import Rebuild, RebuildProgress
     from driven.bus.loop_thread import LoopThread
     from driven.bus.message_bus import MessageBus
+    from driven.bus.parked_messages import ParkedDetails, ParkedMessage, ParkedMessages
     from driven.bus.receipts import CommandOutcome, Receipt, Settlement
     from driven.bus.statistics import BusStatistics
     from driven.domain.messages import Command
@@ -88,6 +90,42 @@ class SyncRebuild:
         self._rebuild.cancel()
 
 
+class SyncParkedMessages:
+    """A `ParkedMessages` whose calls block; it belongs to a `SyncBus`."""
+
+    def __init__(self, bus: SyncBus) -> None:
+        """Made with `bus`."""
+        self._bus: Final = bus
+
+    def list(self, *, key: str | None = None, after: int = 0, limit: int = 100) -> tuple[ParkedMessage, ...]:
+        """What is parked; as `ParkedMessages.list`."""
+        return self._bus.wait(self._bus.parked_messages.list(key=key, after=after, limit=limit), None)
+
+    def show(self, position: int) -> ParkedDetails:
+        """One of them with all that is known about it; raises as `ParkedMessages.show`."""
+        return self._bus.wait(self._bus.parked_messages.show(position), None)
+
+    def retry(self, *, key: str | None = None, position: int = 0, by: str = "", why: str = "") -> SyncReceipt:
+        """Let all of it enter again; as `ParkedMessages.retry`."""
+        return self._redrive(Verb.RETRY, key, position, by, why)
+
+    def skip(self, *, key: str | None = None, position: int = 0, by: str = "", why: str = "") -> SyncReceipt:
+        """Give the oldest up, and let the others enter again; as `ParkedMessages.skip`."""
+        return self._redrive(Verb.SKIP, key, position, by, why)
+
+    def release(self, *, key: str | None = None, position: int = 0, by: str = "", why: str = "") -> SyncReceipt:
+        """Open the key for what comes; as `ParkedMessages.release`."""
+        return self._redrive(Verb.RELEASE, key, position, by, why)
+
+    def discard(self, *, key: str | None = None, position: int = 0, by: str = "", why: str = "") -> SyncReceipt:
+        """Give all of it up; as `ParkedMessages.discard`."""
+        return self._redrive(Verb.DISCARD, key, position, by, why)
+
+    def _redrive(self, verb: Verb, key: str | None, position: int, by: str, why: str) -> SyncReceipt:
+        redrive = self._bus.parked_messages.redrive(verb, key=key, position=position, by=by, why=why)
+        return SyncReceipt(self._bus.wait(redrive, None), self._bus)
+
+
 class SyncBus:
     """A `MessageBus` whose calls block; open one with `driven.open_bus_sync`."""
 
@@ -95,6 +133,8 @@ class SyncBus:
         """`bus` lives in `loop`."""
         self._bus: Final = bus
         self._loop: Final = loop
+        self.parked: Final = SyncParkedMessages(self)
+        """What is parked, and the verbs that bring it back or give it up (F3)."""
 
     def submit(
         self, command: Command, *, command_id: str | None = None, wait_s: float | None = None, trace: str = ""
@@ -136,6 +176,11 @@ class SyncBus:
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """What a reading statement finds in the tables of projections."""
         return self._bus.query(sql, parameters)
+
+    @property
+    def parked_messages(self) -> ParkedMessages:
+        """Those of the bus itself."""
+        return self._bus.parked
 
     def resolve(self, wanted: type[T]) -> T:
         """An injected object of scope APP in this process, such as a read model."""

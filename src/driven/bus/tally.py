@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _SUCCEEDED: Final = Status.SUCCEEDED
 _FAILED: Final = Status.FAILED
 _STARTED: Final = Status.STARTED
+_MOVED: Final = Status.MOVED
 """As plain globals: finding a member in its enumeration costs more than counting it."""
 
 Counts: TypeAlias = tuple[int, int, int, int, int, int]
@@ -86,7 +87,7 @@ class Tally:
     def retired(self, entry: Entry, status: Status) -> None:
         """A command has become visible; the run that counts is the one whose completion it has."""
         counted = self._of_type[entry.type_id]
-        if status is _STARTED:  # its outcome is to come, and that is what counts
+        if status is _STARTED or status is _MOVED:  # its outcome is to come, and that is what counts
             return
         if status is _SUCCEEDED:
             counted.succeeded += 1

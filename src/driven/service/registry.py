@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from driven.domain.aggregate import Aggregate
 from driven.errors import MisuseError, RegistrationError
+from driven.service import built_in
 from driven.service.application import Application
 from driven.service.catalog import Catalog
 from driven.service.examination import Findings, examine
@@ -62,10 +63,10 @@ class Registry:
         return self._new_aggregate_name(aggregate_type) if name is None else name
 
     def name_of(self, type_id: int) -> str:
-        """The stable name of a message type."""
-        if type_id == FORGOTTEN_TYPE:
-            return "a message of a type that is gone"
-        return self.catalog.entries[type_id].name
+        """The stable name of a message type, or of a built-in command."""
+        if type_id >= 0:
+            return self.catalog.entries[type_id].name
+        return built_in.NAMES.get(type_id, "a message of a type that is gone")
 
     def _new_aggregate_name(self, aggregate_type: type[Aggregate]) -> str:
         if not (isinstance(aggregate_type, type) and issubclass(aggregate_type, Aggregate)):

@@ -27,11 +27,13 @@ from driven.bus.lane import GroupStatistics, PoolStatistics, Vitals
 from driven.bus.middleware import Hooks, Middleware
 from driven.bus.projections import Projections
 from driven.bus.routing import routes
+from driven.domain.messages import Command
 from driven.service.event_store import log_digest
 from driven.service.execution import Execution
 from driven.service.intake import draft
 from driven.service.registry import Registry, build_registry
 from driven.settings import Settings
+from driven.testing.simulated_clocks import counting_clock, drawn_timer
 from driven.wire import (
     AggregateState,
     Completion,
@@ -49,8 +51,8 @@ if TYPE_CHECKING:
     from driven.bus.committer import Done
     from driven.bus.lane import LaneListener
     from driven.bus.receipts import Receipt
-    from driven.domain.messages import Command
     from driven.service.application import Application
+    from driven.service.built_in import BuiltIn
     from driven.service.event_store import Batch, EventStore
     from driven.wire import Submission
 
@@ -293,6 +295,7 @@ class Simulation:
         self.committer: Final = SimulatedCommitter(self.store, chance, faults)
         self.lane: Final = SimulatedLane(execution, groups, chance, faults)
         self._chance: Final = chance
+        self._is_started = False
         self.conductor: Final = Conductor(
             registry=self.registry,
             execution=execution,
@@ -301,25 +304,30 @@ class Simulation:
             followers=Followers(Projections(self.registry)),
             routes=routes(self.registry, settings, groups),
             settings=settings.bus,
-            clock_ns=_counting_clock(self.store.last_position),
+            clock_ns=counting_clock(self.store.last_position),
             hooks=Hooks(middleware),
             lane=self.lane if groups else None,
             groups=groups,
             wake=lambda: None,
-            timer_ns=_drawn_timer(chance),
+            timer_ns=drawn_timer(chance),
         )
         self.conductor.recover()
 
-    def run(self, commands: Sequence[Command]) -> tuple[Receipt, ...]:
-        """Admit all commands, then let workers, store and conductor take steps until everything has settled."""
+    def run(self, commands: Sequence[Command | BuiltIn]) -> tuple[Receipt, ...]:
+        """Admit all commands, then let workers, store and conductor take steps until everything has settled.
+
+        It may be called again; what the bus itself handles, such as a redrive, may stand among the commands.
+        """
         receipts = self.begin(commands)
         self.go_on()
         return receipts
 
-    def begin(self, commands: Sequence[Command]) -> tuple[Receipt, ...]:
-        """Let workers come, and admit all commands."""
-        self.lane.start(self.conductor.traffic, self._between)
-        return tuple(self.conductor.admit(draft(self.registry, command), None) for command in commands)
+    def begin(self, commands: Sequence[Command | BuiltIn]) -> tuple[Receipt, ...]:
+        """Let workers come, the first time, and admit all commands."""
+        if not self._is_started:
+            self._is_started = True
+            self.lane.start(self.conductor.traffic, self._between)
+        return tuple(self._admit(command) for command in commands)
 
     def go_on(self, steps: int | None = None) -> None:
         """Let workers, store and conductor take so many steps, or as many as it takes until everything has settled."""
@@ -332,6 +340,11 @@ class Simulation:
             moved = self.committer.step() or moved
             if not moved and self.conductor.sequencer.head is not None and not self.conductor.turn(1_000):
                 self._check_not_stuck()
+
+    def _admit(self, command: Command | BuiltIn) -> Receipt:
+        if isinstance(command, Command):
+            return self.conductor.reception.command(draft(self.registry, command), None)
+        return self.conductor.reception.built_in(command)
 
     def digest(self) -> str:
         """The digest of the log (O6)."""
@@ -375,26 +388,3 @@ def _stuck(what: str, conductor: Conductor) -> RuntimeError:
         f"{what}: position {head.position if head else None} is at the head, "
         f"{conductor.traffic.scheduler.waiting} commands wait for workers"
     )
-
-
-def _drawn_timer(chance: random.Random) -> Callable[[], int]:
-    """A stopwatch that goes on by a drawn time from one reading to the next, so that AUTO places are drawn as well."""
-    elapsed_ns = 0
-
-    def timer_ns() -> int:
-        nonlocal elapsed_ns
-        elapsed_ns += chance.randrange(1_000, 5_000_000)
-        return elapsed_ns
-
-    return timer_ns
-
-
-def _counting_clock(readings: int) -> Callable[[], int]:
-    """A clock that ticks once per reading: the same position always gets the same time."""
-
-    def clock_ns() -> int:
-        nonlocal readings
-        readings += 1_000_000_000
-        return readings
-
-    return clock_ns

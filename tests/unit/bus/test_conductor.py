@@ -255,7 +255,9 @@ def test_a_store_that_cannot_be_read_any_more_stops_the_bus_whoever_reads(moment
     simulation = Simulation(REGISTRY, workers=2, seed=moment, store=store)
     commands = [command_of(Plan(kind="keyed", key=key, touches=("a", "b"))) for key in "abc" * 5]
     simulation.lane.start(simulation.conductor.traffic, lambda: None)
-    receipts = [simulation.conductor.admit(draft(simulation.registry, command), None) for command in commands]
+    receipts = [
+        simulation.conductor.reception.command(draft(simulation.registry, command), None) for command in commands
+    ]
 
     for number in range(200):
         store.is_broken = number >= moment
@@ -286,7 +288,7 @@ def test_a_read_that_cannot_be_answered_stops_the_bus_and_not_the_lane() -> None
 def test_a_lane_that_fails_stops_the_bus() -> None:
     """W1: workers can no longer be had, so nothing can go on in order, and whoever waits is told why."""
     simulation = Simulation(REGISTRY, workers=1, seed=0)
-    receipt = simulation.conductor.admit(draft(simulation.registry, command_of(Plan())), None)
+    receipt = simulation.conductor.reception.command(draft(simulation.registry, command_of(Plan())), None)
 
     simulation.conductor.traffic.lane_failed(WorkersUnavailable("the disk with the program is gone"))
 
@@ -299,7 +301,7 @@ def test_a_turn_ends_when_inline_handlers_have_taken_their_time() -> None:
     simulation = Simulation(REGISTRY, workers=0, seed=0)
     conductor = simulation.conductor
     for _ in range(100):
-        conductor.admit(draft(REGISTRY, command_of(Plan(kind="keyed"))), None)
+        conductor.reception.command(draft(REGISTRY, command_of(Plan(kind="keyed"))), None)
 
     assert conductor.turn(1_000), "there is more to do"
     assert 0 < conductor.sequencer.retired < 50, "at a drawn 2.5 ms each, on average"
@@ -355,7 +357,7 @@ def test_a_bus_that_is_closed_with_things_unfinished_is_let_go() -> None:
         conductor = simulation.conductor
         simulation.lane.start(conductor.traffic, lambda: None)
         plans = [Plan(kind="long keyed", key=key, children=(Plan(kind="keyed"),)) for key in "abc"]
-        receipts = [conductor.admit(draft(simulation.registry, command_of(plan)), None) for plan in plans]
+        receipts = [conductor.reception.command(draft(simulation.registry, command_of(plan)), None) for plan in plans]
         while conductor.sequencer.head is not None:
             conductor.turn(1)
         while simulation.lane.step():
@@ -389,7 +391,7 @@ def test_what_is_parked_while_it_waits_for_a_worker_waits_no_more() -> None:
     simulation = Simulation(REGISTRY, workers=1, seed=0)
     conductor = simulation.conductor
     receipts = [
-        conductor.admit(draft(simulation.registry, command_of(plan)), None)
+        conductor.reception.command(draft(simulation.registry, command_of(plan)), None)
         for plan in (Plan(kind="keyed", fails="never"), Plan(kind="keyed", fails="never"))
     ]
     conductor.traffic.enqueue(conductor.sequencer.queue[1])  # as what a death gives back
@@ -411,7 +413,7 @@ def test_a_bus_that_has_stopped_has_no_need_of_workers() -> None:
     """X4: what waits is not sent any more, so nobody is to be hired for it."""
     simulation = Simulation(REGISTRY, workers=1, seed=0)
     conductor = simulation.conductor
-    conductor.admit(draft(simulation.registry, command_of(Plan())), None)
+    conductor.reception.command(draft(simulation.registry, command_of(Plan())), None)
 
     before = conductor.has_waiting("default")
     conductor.close(BusClosed())

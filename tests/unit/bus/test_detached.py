@@ -169,7 +169,7 @@ def test_a_long_command_holds_nothing_back_and_its_outcome_is_waited_for() -> No
     conductor, lane = simulation.conductor, simulation.lane
     lane.start(conductor.traffic, lambda: None)
     plans_given = [Plan(kind="long keyed", key="a"), *(Plan(kind=kind, key="a") for kind in ("keyed", "unkeyed"))]
-    receipts = [conductor.admit(draft(REGISTRY, command_of(plan)), None) for plan in plans_given]
+    receipts = [conductor.reception.command(draft(REGISTRY, command_of(plan)), None) for plan in plans_given]
     conductor.turn(8)
     workers = lane._workers.values()  # noqa: SLF001 - nobody else says who was sent the long command
     busy = next((one for one in workers if one.ring and decode_submission(one.ring[0]).envelope.position == 1), None)
@@ -226,12 +226,12 @@ def test_a_long_command_that_is_parked_with_its_key_has_started_all_the_same() -
     conductor, lane = simulation.conductor, simulation.lane
     lane.start(conductor.traffic, lambda: None)
     failing = Plan(kind="stateless", children=(Plan(kind="keyed", key="a", fails="always"),))
-    long = conductor.admit(draft(REGISTRY, command_of(Plan(kind="long keyed", key="a"))), None)
+    long = conductor.reception.command(draft(REGISTRY, command_of(Plan(kind="long keyed", key="a"))), None)
     conductor.turn(8)
     (busy,) = (one for one in lane._workers.values() if one.ring)  # noqa: SLF001 - nobody else says who has it
     busy.is_asking = True
 
-    conductor.admit(draft(REGISTRY, command_of(failing)), None)
+    conductor.reception.command(draft(REGISTRY, command_of(failing)), None)
     while len(conductor.sequencer) > 1:
         conductor.turn(8)
         lane.step()

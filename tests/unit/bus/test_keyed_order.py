@@ -222,7 +222,7 @@ def test_a_slow_command_holds_back_its_key_and_nothing_else() -> None:
     conductor, lane = simulation.conductor, simulation.lane
     lane.start(conductor.traffic, lambda: None)
     commands: list[Command] = [Move("a", Step(1)), *(Move(key, Step(2)) for key in "bcda"), Idle(0)]
-    receipts = [conductor.admit(draft(PER_KEY, command), None) for command in commands]
+    receipts = [conductor.reception.command(draft(PER_KEY, command), None) for command in commands]
     conductor.turn(8)
     workers = lane._workers.values()  # noqa: SLF001 - nobody else says who was sent the first command
     (busy,) = (one for one in workers if one.ring and decode_submission(one.ring[0]).envelope.position == 1)
@@ -248,7 +248,7 @@ def test_who_holds_up_all_others_is_said_to_be_at_the_head() -> None:
     simulation = Simulation(PER_KEY, workers=2, seed=3, settings=KEYED)
     conductor = simulation.conductor
     for key in "ab":
-        conductor.admit(draft(PER_KEY, Move(key, Step(1))), None)
+        conductor.reception.command(draft(PER_KEY, Move(key, Step(1))), None)
     older, younger = conductor.sequencer.queue
 
     before = conductor.head

@@ -146,7 +146,7 @@ def test_a_command_at_the_head_that_is_with_a_worker_says_which() -> None:
     simulation = Simulation(REGISTRY, workers={"default": 1}, seed=1)
     observer = observer_of(simulation)
     command = drawn_commands(1)[0]
-    simulation.conductor.admit(draft(REGISTRY, command), None)
+    simulation.conductor.reception.command(draft(REGISTRY, command), None)
 
     simulation.conductor.turn(10)
     before = observer.look()
@@ -183,7 +183,7 @@ def test_looking_changes_nothing(seed: int) -> None:
 
     watched.lane.start(watched.conductor.traffic, lambda: None)
     for command in drawn_commands(seed):
-        watched.conductor.admit(draft(REGISTRY, command), None)
+        watched.conductor.reception.command(draft(REGISTRY, command), None)
     while not watched.conductor.is_settled:
         watched.conductor.turn(4)
         observer.look()
