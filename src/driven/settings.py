@@ -55,6 +55,9 @@ Truth: TypeAlias = Annotated[bool, _words("true or false")]
 Ordering: TypeAlias = Annotated[Literal["strict", "keyed"], _words('"strict" or "keyed"')]
 StoreUrl: TypeAlias = Annotated[str, _words('"memory://" or "sqlite:///" and the path of a file')]
 Durability: TypeAlias = Annotated[Literal["each", "group", "none"], _words('"each", "group" or "none"')]
+HostName: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, description="an address or the name of a host")]
+PortNumber: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65_535, description="a whole number from 0 to 65535")]
+Secret: TypeAlias = Annotated[str, _words("text")]
 UpToMostWorkers: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1024)]
 WorkerCount: TypeAlias = Annotated[UpToMostWorkers | Literal["auto"], _words('"auto" or a whole number from 0 to 1024')]
 WorkerKind: TypeAlias = Annotated[Literal["auto", "processes", "threads"], _words('"auto", "processes" or "threads"')]
@@ -116,6 +119,51 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     """When a command counts as accepted, and what it survives then (U4). ``"group"``: when it is on the disk, many
     commands in one transaction. ``"each"``: the same, each command that comes from outside in a transaction of its own.
     ``"none"``: at once; a crash loses what was not written yet, a power cut what was not on the disk yet."""
+
+
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[http]`: what is served, to whom, and within which bounds."""
+
+    host: HostName = "127.0.0.1"
+    """The address to listen on. Anything but this machine's own needs a `token`, an `authorize` hook, or
+    `allow_anonymous`."""
+
+    port: PortNumber = 8000
+    """The port to listen on; 0: any that is free."""
+
+    token: Secret = ""
+    """The bearer token without which nothing but health is answered; empty: none is asked for. Better given as
+    DRIVEN_HTTP_TOKEN than in a file."""
+
+    allow_anonymous: Truth = False
+    """Whether other machines may reach this one without a token and without an `authorize` hook."""
+
+    receipt_secret: Secret = ""
+    """What receipts are signed with; empty: something new at each start, after which older receipts are void."""
+
+    wait_s: Seconds = 5.0
+    """How long an answer waits for its command to be handled, if the request does not say, in seconds; then 202."""
+
+    max_wait_s: Seconds = 60.0
+    """The longest that a request may ask to wait, in seconds."""
+
+    accept_timeout_s: Seconds = 1.0
+    """How long a command may wait at a full entrance before it is answered 429, in seconds."""
+
+    max_in_flight: AtLeastOne = 10_000
+    """How many commands from HTTP may be unsettled at a time; beyond, 429."""
+
+    max_body_bytes: AtLeastOne = 1 << 20
+    """The largest body that is taken, in bytes; beyond, 413."""
+
+    body_timeout_s: PositiveSeconds = 10.0
+    """How long a body may take to come in, in seconds; beyond, 408."""
+
+    head_timeout_s: PositiveSeconds = 60.0
+    """How long the head of the queue may be blocked before ``/health/ready`` says no, in seconds."""
+
+    docs: Truth = True
+    """Whether there is a page at ``/docs`` to try the API on."""
 
 
 class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,6 +277,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     workers: WorkerSettings = WorkerSettings()
     """The processes that compute."""
+
+    http: HttpSettings = HttpSettings()
+    """What is served over HTTP."""
 
     commands: dict[str, CommandSettings] = msgspec.field(default_factory=dict)
     """Changes to single commands, by message name, full (``"census.MeasureFile"``) or short (``"MeasureFile"``)."""

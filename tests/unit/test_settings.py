@@ -196,11 +196,11 @@ FAULTS = {
     ),
     "misspelt section": (
         "[worker]\ncount = 4",
-        "[worker] is not a section; did you mean workers? (the sections are: bus, commands, store, workers)",
+        "[worker] is not a section; did you mean workers? (the sections are: bus, commands, http, store, workers)",
     ),
     "setting outside of sections": (
         "max_pending = 4",
-        "[max_pending] is not a section; remove it (the sections are: bus, commands, store, workers)",
+        "[max_pending] is not a section; remove it (the sections are: bus, commands, http, store, workers)",
     ),
     "misspelt key of a group": (
         "[workers.groups.pricing]\ncount = 2\ncpu = [1]",

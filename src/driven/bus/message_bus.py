@@ -151,6 +151,20 @@ class MessageBus:
         refuse_reentry()
         return self._handle(command, command_id)
 
+    def receipt(self, command_id: str) -> Receipt | None:
+        """The receipt of a command that was accepted under this id, whenever that was; None: none was (U5)."""
+        return self._conductor.reception.receipt(command_id)
+
+    @property
+    def last_position(self) -> int:
+        """The highest position that was given in this log."""
+        return self._conductor.sequencer.last_position
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes commands."""
+        return self._conductor.failure is None and self._drained is None
+
     def statistics(self) -> BusStatistics:
         """A look at the bus and its workers, now; made from outside, it costs the workers nothing."""
         return self._observer.look()

@@ -42,6 +42,12 @@ def _body_of_today(message: LoggedMessage, catalog: Catalog) -> bytes:
     return catalog.current(message.name, message.version, message.body).body
 
 
+def receipt_of(command_id: str, store: EventStore, catalog: Catalog) -> Receipt | None:
+    """The receipt of whatever command the log holds under this id and has settled; None: there is none."""
+    record = store.find(command_id)
+    return None if record is None or record.outcome is None else recorded_receipt(record, store, catalog)
+
+
 def recorded_receipt(record: LogRecord, store: EventStore, catalog: Catalog) -> Receipt:
     """A receipt that tells what came of a command which has settled."""
     envelope = record.message.envelope

@@ -55,10 +55,19 @@ def _run(typed: list[str]) -> int:
     _adapt_help()
     from driven.entrypoints import showing, verbs  # noqa: PLC0415 - tyro and rich may be missing
 
+    if typed[:1] == ["dispatch"]:
+        from driven.entrypoints.dispatching import dispatch  # noqa: PLC0415 - as above
+
+        ours, theirs = verbs.split_dispatch(typed[1:])
+        return dispatch(verbs.parse_dispatch(ours), theirs)
     verb = verbs.parse(typed)
+    if isinstance(verb, verbs.Run):
+        verb.run()
+        return FINE
     if isinstance(verb, verbs.Top) and not (verb.once or verb.json) and showing.is_terminal():
         showing.follow(answer.page for answer in verb.looks())
         return FINE
+    assert not isinstance(verb, verbs.Dispatch)  # noqa: S101 - told apart above
     report, page = verb.answer()
     if verb.json:
         # Bytes, as JSON is UTF-8 whatever the terminal is.

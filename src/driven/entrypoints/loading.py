@@ -11,14 +11,17 @@ import importlib
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from driven.errors import DrivenError, RegistrationError
 from driven.service import registry
 from driven.service.application import Application
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
+
+T = TypeVar("T")
 
 
 class NoApplication(DrivenError):
@@ -37,12 +40,30 @@ def load_application(reference: str) -> Application:
         NoApplication: it cannot be imported, is not there, or is something else.
 
     """
+    return _loaded(reference, registry.resolve_application)
+
+
+def load_named(reference: str, *kinds: type) -> Any:  # noqa: ANN401 - one of `kinds`
+    """Import what is one of `kinds`, or a function that returns one; otherwise as `load_application`."""
+
+    def resolve(name: str) -> Any:  # noqa: ANN401 - as above
+        found = registry.import_named(name, *kinds)
+        if not isinstance(found, kinds):
+            known = " or ".join(kind.__qualname__ for kind in kinds)
+            fault = f"{name!r} is a {type(found).__name__}; name {known}, or a function that returns one"
+            raise RegistrationError(name, [fault])
+        return found
+
+    return _loaded(reference, resolve)
+
+
+def _loaded(reference: str, resolve: Callable[[str], T]) -> T:
     folder = str(Path.cwd())
     if sys.path[:1] != [folder]:
         sys.path.insert(0, folder)
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            return registry.resolve_application(reference)
+            return resolve(reference)
     except RegistrationError as error:
         raise NoApplication(reference, _explained(reference, error)) from error
     except SystemExit as error:

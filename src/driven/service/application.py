@@ -63,6 +63,7 @@ class Application:
         group: str = "default",
         sticky: bool = False,
         detached: bool = False,
+        exposed: bool = False,
     ) -> Callable[[T], T]:
         """Register the one handler of `command`: a function, or a class with ``__call__``.
 
@@ -82,6 +83,7 @@ class Application:
             sticky: send the same key to the same worker.
             detached: a long command: at the head it retires as started, which frees everything behind it, and its
                 outcome enters at the tail, with a position of its own, when it is there (O9).
+            exposed: whether it can be reached from outside, by HTTP; otherwise nobody there learns that it exists.
 
         """
         options = HandlerOptions(
@@ -97,6 +99,7 @@ class Application:
             group=group,
             sticky=sticky,
             detached=detached,
+            exposed=exposed,
         )
         return noting(self.handlers.append, command, options)
 

@@ -41,6 +41,7 @@ class HandlerOptions(msgspec.Struct, frozen=True):
     group: str = "default"
     sticky: bool = False
     detached: bool = False
+    exposed: bool = False
 
 
 class Handler(msgspec.Struct, frozen=True):

@@ -107,22 +107,32 @@ def resolve_application(reference: str) -> Application:
         RegistrationError: it cannot be imported, is not there, or is something else.
 
     """
+    found = import_named(reference, Application)
+    if not isinstance(found, Application):
+        fault = f"{reference!r} is a {type(found).__name__}; name a driven.Application, or a function that returns one"
+        raise RegistrationError(reference, [fault])
+    return found
+
+
+def import_named(reference: str, *kinds: type) -> Any:  # noqa: ANN401 - whatever is there
+    """Import ``"package.module:attribute"``, and call it if it is none of `kinds` but a function.
+
+    Raises:
+        RegistrationError: it cannot be imported, or is not there.
+
+    """
     module_name, _, attribute = reference.partition(":")
     try:
         found: Any = importlib.import_module(module_name)
         for part in attribute.split("."):
             found = getattr(found, part)
-        found = found if isinstance(found, Application) or not callable(found) else found()
+        return found if isinstance(found, kinds) or not callable(found) else found()
     except Exception as error:
         fault = (
             f"{reference!r} cannot be imported ({type(error).__name__}: {error}); "
             f'give it as "package.module:attribute", of a module on the import path'
         )
         raise RegistrationError(reference, [fault]) from error
-    if not isinstance(found, Application):
-        fault = f"{reference!r} is a {type(found).__name__}; name a driven.Application, or a function that returns one"
-        raise RegistrationError(reference, [fault])
-    return found
 
 
 def application_reference(application: Application) -> str | None:

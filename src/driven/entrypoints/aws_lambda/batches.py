@@ -1,0 +1,92 @@
+"""Batches of SQS: each message carried out, and the ones told of that have to be delivered again.
+
+From a standard queue: all at once, in the order of the batch. From a FIFO queue: the messages of a group one after the
+other, groups beside each other; after the first failure of a group that message and all later ones of its group are
+given back untouched, so that order is kept when they come again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from driven.entrypoints.aws_lambda.sources import of_sqs
+from driven.errors import CommandFailed, CommandParked, DrivenError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from driven.bus.message_bus import MessageBus
+    from driven.entrypoints.aws_lambda.sources import Asked, Sources
+    from driven.service.catalog import Catalog
+
+logger = logging.getLogger("driven.aws_lambda")
+
+
+class SqsBatch:
+    """One batch, for one invocation."""
+
+    def __init__(self, bus: MessageBus, sources: Sources, catalog: Catalog) -> None:
+        self._bus = bus
+        self._sources = sources
+        self._catalog = catalog
+        self.failed: list[str] = []
+        """The messages to be delivered again, in the order in which they failed."""
+
+    async def carry_out(self, records: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Carry all of them out; the ids of those to be delivered again, in the order of the batch."""
+        groups: dict[str, list[Mapping[str, Any]]] = {}
+        for record in records:
+            group = record.get("attributes", {}).get("MessageGroupId")
+            groups.setdefault(f"group {group}" if group else f"message {record['messageId']}", []).append(record)
+        failed = await asyncio.gather(*(self._in_a_row(group) for group in groups.values()))
+        given_back = {message for one in failed for message in one}
+        return [record["messageId"] for record in records if record["messageId"] in given_back]
+
+    async def _in_a_row(self, records: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Carry out until one fails; the ids of that one and of those behind it."""
+        for number, record in enumerate(records):
+            if not await self._is_done(record):
+                return [one["messageId"] for one in records[number:]]
+        return []
+
+    async def _is_done(self, record: Mapping[str, Any]) -> bool:
+        try:
+            asked = of_sqs(record, self._sources, self._catalog)
+            await carry_out(self._bus, asked, str(record.get("attributes", {}).get("ApproximateReceiveCount", "")))
+        except (CommandFailed, CommandParked, DrivenError) as error:
+            logger.warning("SQS message %s is given back: %s", record["messageId"], error)
+            return False
+        except Exception:
+            logger.exception("SQS message %s is given back.", record["messageId"])
+            return False
+        return True
+
+
+async def carry_out(bus: MessageBus, asked: Iterable[Asked], delivery: str) -> list[Any]:
+    """Submit commands in order, and wait until they and all that they cause have settled; their outcomes.
+
+    One that failed when it was delivered before runs again, under an id of this `delivery`: nothing of it exists (F1).
+
+    Raises:
+        CommandFailed, CommandParked: one of them; all have settled.
+
+    """
+    receipts = []
+    for command, command_id in asked:
+        known = bus.receipt(command_id) if command_id is not None else None
+        if known is not None and delivery and known.is_handled and await _has_failed(known):
+            command_id = f"{command_id}#{delivery}"  # noqa: PLW2901 - the id of this delivery
+        receipts.append(await bus.submit(command, command_id=command_id))
+    for receipt in receipts:
+        await receipt.settled()
+    return [await receipt.handled() for receipt in receipts]
+
+
+async def _has_failed(receipt: Any) -> bool:  # noqa: ANN401 - a receipt
+    try:
+        await receipt.handled()
+    except (CommandFailed, CommandParked):
+        return True
+    return False

@@ -1,0 +1,52 @@
+"""Bodies: what a request brings along, read to a bound in size and in time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from starlette.requests import ClientDisconnect
+
+from driven.entrypoints.http.problems import Problem
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from driven.settings import HttpSettings
+
+
+async def body_of(request: Request, settings: HttpSettings, *, must_be_json: bool) -> bytes:
+    """The body of a request.
+
+    Raises:
+        Problem: it is too large, too slow, or not said to be JSON although it has to be.
+
+    """
+    if must_be_json and not _is_json(request.headers.get("content-type", "")):
+        raise Problem(415, "The body is not said to be JSON", "Send Content-Type: application/json.")
+    bound = settings.max_body_bytes
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > bound:
+        raise _too_large(bound)
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(settings.body_timeout_s):
+            async for part in request.stream():
+                size += len(part)
+                if size > bound:
+                    raise _too_large(bound)
+                parts.append(part)
+    except TimeoutError:
+        raise Problem(408, "The body takes too long", headers={"Connection": "close"}) from None
+    except ClientDisconnect:
+        raise Problem(400, "The body is not complete") from None
+    return b"".join(parts)
+
+
+def _is_json(content_type: str) -> bool:
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def _too_large(bound: int) -> Problem:
+    return Problem(413, "The body is too large", f"At most {bound:,} bytes are taken.", headers={"Connection": "close"})

@@ -1,0 +1,142 @@
+"""The server behind `driven run`: one API on uvicorn, on the event loop of its bus; it ends as `driven.run` says.
+
+::
+
+    SIGTERM   the bus takes no more: new commands get 503   ->   what was accepted retires, and waiting answers are sent
+              ->   the server stops listening, open answers are finished   ->   workers leave, the log is closed
+
+Needs the extra `http`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+
+from driven.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from driven.bus.message_bus import MessageBus
+    from driven.entrypoints.http.serving import HttpApi
+
+FINISH_S: Final = 3.0
+"""How long answers may take to be sent once everything has retired, in seconds."""
+_BACKLOG: Final = 2_048
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, without its own signal handlers: `driven.run` hears them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to `driven.run`."""
+        yield
+
+
+async def serve(api: HttpApi, source: str) -> None:
+    """Open the bus, listen, and serve until cancelled. `source` is where the settings came from, for what is refused.
+
+    Raises:
+        SettingsError: the address cannot be listened on, or anybody could reach it.
+        What `open_bus` raises.
+
+    """
+    check_reach(api, source)
+    began_s = time.monotonic()
+    with _listening(api, source) as listener:
+        async with api.opened() as bus:
+            _tell_start(api, bus, listener, time.monotonic() - began_s)
+            await _serve(api, listener)
+
+
+async def _serve(api: HttpApi, listener: socket.socket) -> None:
+    server = _Server(
+        uvicorn.Config(
+            api,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=int(FINISH_S),
+            backlog=_BACKLOG,
+        )
+    )
+    serving = asyncio.create_task(server.serve([listener]))
+    try:
+        await asyncio.wait({serving})
+    finally:
+        server.should_exit = True
+        await asyncio.wait({serving})
+    serving.result()
+
+
+def check_reach(api: HttpApi, source: str) -> None:
+    """Refuse to be reached by anybody.
+
+    Raises:
+        SettingsError: the address is not this machine's own, and nothing keeps anybody out.
+
+    """
+    http = api.settings.http
+    if http.token or http.allow_anonymous or api.api.authorize is not None or _is_own(http.host):
+        return
+    fault = (
+        f"[http] host = {http.host!r} can be reached from other machines, and nothing keeps anybody out; set "
+        f"DRIVEN_HTTP_TOKEN, give Api(authorize=...), or say [http] allow_anonymous = true"
+    )
+    raise SettingsError(source, [fault])
+
+
+def _is_own(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@contextlib.contextmanager
+def _listening(api: HttpApi, source: str) -> Iterator[socket.socket]:
+    http = api.settings.http
+    try:
+        family, _, _, _, address = socket.getaddrinfo(http.host, http.port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise SettingsError(source, [f"[http] host = {http.host!r} is no address ({error.strerror})"]) from error
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except OSError as error:
+            fault = (
+                f"[http] port = {http.port} of {http.host} cannot be listened on ({error.strerror}); "
+                f"end what listens there, or give another port (--port 0: any that is free)"
+            )
+            raise SettingsError(source, [fault]) from error
+        listener.listen(_BACKLOG)
+        yield listener
+
+
+def _tell_start(api: HttpApi, bus: MessageBus, listener: socket.socket, took_s: float) -> None:
+    seen = bus.statistics()
+    host, port = listener.getsockname()[:2]
+    host = f"[{host}]" if ":" in host else host
+    workers = f"{len(seen.workers)} workers" if seen.workers else "no workers"
+    url = f"http://{host}:{port}"
+    at = f"log {api.settings.store.url} at position {bus.last_position}"
+    to_try = f", to try it: {url}/docs" if api.settings.http.docs else ""
+    sys.stderr.write(f"{api.api.application.name}: {workers}, {at}, open after {took_s:.2f} s\n")
+    sys.stderr.write(f"listening on {url}{to_try}\n")
+    sys.stderr.flush()

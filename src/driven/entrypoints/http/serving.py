@@ -1,0 +1,258 @@
+"""The ASGI application: one API, its bus, and every path that leads to it.
+
+::
+
+    POST /commands/{name}      GET /receipts/{receipt}      GET /health/live, /health/ready      GET /metrics
+    the API's own routes       (also as server-sent events) GET /openapi.json, /docs
+
+`asgi` makes it. It opens the bus when the server says that the application starts (ASGI lifespan), or `HttpApi.opened`
+does inside an application that mounts it; everything runs on the event loop of the bus.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route as StarletteRoute
+
+from driven.bootstrap import open_bus
+from driven.configuration import load_settings
+from driven.domain.messages import Command
+from driven.entrypoints.http.answers import encode
+from driven.entrypoints.http.api import Api, Route
+from driven.entrypoints.http.binding import Request, decoded
+from driven.entrypoints.http.bodies import body_of
+from driven.entrypoints.http.desk import Desk
+from driven.entrypoints.http.exposure import exposed_commands
+from driven.entrypoints.http.health import readiness
+from driven.entrypoints.http.metrics import exposition
+from driven.entrypoints.http.openapi import document
+from driven.entrypoints.http.page import page, static
+from driven.entrypoints.http.problems import Problem
+from driven.entrypoints.http.terms import terms_of
+from driven.entrypoints.http.tickets import Tickets
+from driven.entrypoints.http.watching import watch
+from driven.errors import DrivenError
+from driven.service.application import Application
+from driven.service.registry import build_registry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    import starlette.requests
+    from starlette.types import Receive, Scope, Send
+
+    from driven.bus.message_bus import MessageBus
+    from driven.settings import Settings
+
+    Endpoint = Callable[[starlette.requests.Request], Awaitable[Response]]
+
+logger = logging.getLogger("driven.http")
+
+
+def asgi(api: Api | Application, settings: Settings | None = None) -> HttpApi:
+    """An ASGI application that serves `api`, for any ASGI server.
+
+    Raises:
+        RegistrationError: the application, or a route of the API, is faulty; every fault is listed.
+        SettingsError: the configuration is.
+
+    """
+    return HttpApi(Api(api) if isinstance(api, Application) else api, settings or load_settings())
+
+
+class HttpApi:
+    """One served API; the bus is open between start and end of its lifespan, or of `opened`."""
+
+    def __init__(self, api: Api, settings: Settings) -> None:
+        """Check everything that can be checked without a bus."""
+        registry = build_registry(api.application)
+        registry.injector.close()
+        self.api: Final = api
+        self.settings: Final = settings
+        self._http: Final = settings.http
+        self._exposed: Final = exposed_commands(registry)
+        self._catalog: Final = registry.catalog
+        self._tickets: Final = Tickets(settings.http.receipt_secret)
+        self._desk: Final = Desk(api, registry.catalog, settings.http, self._tickets)
+        self._bus: MessageBus | None = None
+        own = api.routes()
+        self._document: Final = document(api, tuple(self._exposed.values()), own, registry.catalog, settings.http)
+        self._starlette: Final = Starlette(
+            routes=self._routes(own),
+            lifespan=self._lifespan,
+            exception_handlers={HTTPException: _told_by_starlette},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        await self._starlette(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def opened(self, bus: MessageBus | None = None) -> AsyncIterator[MessageBus]:
+        """Have a bus to serve while the block lasts: `bus`, which is somebody else's to close, or one of its own."""
+        async with contextlib.AsyncExitStack() as stack:
+            if bus is None:
+                bus = await stack.enter_async_context(open_bus(self.api.application, self.settings))
+            self._bus = bus
+            try:
+                yield bus
+            finally:
+                self._bus = None
+
+    async def settled(self) -> None:
+        """Wait until every command that came in here has settled."""
+        await self._desk.settled()
+
+    @property
+    def bus(self) -> MessageBus:
+        """The bus that is served.
+
+        Raises:
+            Problem: it is not open.
+
+        """
+        if self._bus is None:
+            raise Problem(503, "The service is not up", "Send it again later.", headers={"Retry-After": "1"})
+        return self._bus
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        if self._bus is not None:  # opened by whoever serves it
+            yield
+            return
+        async with self.opened():
+            yield
+
+    def _routes(self, own: tuple[Route, ...]) -> list[StarletteRoute]:
+        inside = [
+            ("POST", "/commands/{name}", self._command),
+            ("GET", "/receipts/{receipt}", self._receipt),
+            ("GET", "/metrics", self._metrics),
+            ("GET", "/openapi.json", self._openapi),
+            *((one.method, one.path, self._own(one)) for one in own),
+        ]
+        if self._http.docs:
+            inside += [("GET", "/docs", self._docs), ("GET", "/docs/{file}", self._static)]
+        routes = [
+            StarletteRoute(path, _answering(self._behind_token(endpoint)), methods=[method])
+            for method, path, endpoint in inside
+        ]
+        routes += [
+            StarletteRoute("/health/live", _answering(self._live), methods=["GET"]),
+            StarletteRoute("/health/ready", _answering(self._ready), methods=["GET"]),
+        ]
+        return routes
+
+    def _behind_token(self, endpoint: Endpoint) -> Endpoint:
+        token = self._http.token.encode()
+        if not token:
+            return endpoint
+
+        async def checked(request: starlette.requests.Request) -> Response:
+            scheme, _, given = request.headers.get("authorization", "").partition(" ")
+            is_it = hmac.compare_digest(given.strip().encode("utf-8", "replace"), token)
+            if scheme.lower() != "bearer" or not is_it:
+                raise Problem(401, "Who are you?", headers={"WWW-Authenticate": "Bearer"})
+            return await endpoint(request)
+
+        return checked
+
+    async def _command(self, request: starlette.requests.Request) -> Response:
+        exposed = self._exposed.get(request.path_params["name"])
+        if exposed is None:
+            raise Problem(404, "There is no such command")
+        body = await body_of(request, self._http, must_be_json=True)
+        command = decoded(body, exposed.command)
+        terms = terms_of(request.headers, self._http)
+        return await self._desk.take(self.bus, command, _seen(request, body), terms, _base(request))
+
+    def _own(self, route: Route) -> Endpoint:
+        async def endpoint(request: starlette.requests.Request) -> Response:
+            body = b""
+            if not route.is_query:
+                body = await body_of(request, self._http, must_be_json=route.binding.body is not None)
+            seen = _seen(request, body)
+            result = route.function(**route.binding.arguments(seen, self.bus.resolve))
+            if route.is_query:
+                if result is None:
+                    raise Problem(404, "There is nothing here")
+                return Response(encode(result), media_type="application/json")
+            if not isinstance(result, Command):
+                raise TypeError(f"{route.method} {route.path} returned a {type(result).__name__}, and not a command")
+            return await self._desk.take(self.bus, result, seen, terms_of(request.headers, self._http), _base(request))
+
+        return endpoint
+
+    async def _receipt(self, request: starlette.requests.Request) -> Response:
+        ticket = request.path_params["receipt"]
+        command_id = self._tickets.command_id(ticket)
+        receipt = None if command_id is None else self.bus.receipt(command_id)
+        if receipt is None:
+            raise Problem(404, "There is no such receipt")
+        if "text/event-stream" in request.headers.get("accept", ""):
+            return watch(receipt, ticket, self._desk.telling)
+        answer = await self._desk.telling.answer(receipt, ticket)
+        return Response(encode(answer), media_type="application/json")
+
+    async def _live(self, _request: starlette.requests.Request) -> Response:
+        return JSONResponse({"status": "live"})
+
+    async def _ready(self, _request: starlette.requests.Request) -> Response:
+        if reason := readiness(self._bus, self._http):
+            raise Problem(503, "Not ready", reason)
+        return JSONResponse({"status": "ready"})
+
+    async def _metrics(self, _request: starlette.requests.Request) -> Response:
+        body, media_type = exposition(self.bus.statistics(), self._desk.open_roots)
+        return Response(body, headers={"Content-Type": media_type})
+
+    async def _openapi(self, _request: starlette.requests.Request) -> Response:
+        return Response(self._document, media_type="application/json")
+
+    async def _docs(self, _request: starlette.requests.Request) -> Response:
+        return page(self.api.title)
+
+    async def _static(self, request: starlette.requests.Request) -> Response:
+        return static(request.path_params["file"])
+
+
+def _answering(endpoint: Endpoint) -> Endpoint:
+    """`endpoint`, whose problems are answers; what else it raises is said in the log, and not outside."""
+
+    async def answering(request: starlette.requests.Request) -> Response:
+        try:
+            return await endpoint(request)
+        except Problem as problem:
+            return problem.response()
+        except DrivenError as error:
+            logger.error("%s %s cannot be answered: %s", request.method, request.url.path, error)  # noqa: TRY400 - ours
+        except Exception:
+            logger.exception("%s %s cannot be answered.", request.method, request.url.path)
+        return Problem(500, "Something went wrong", "Those who run the service know.").response()
+
+    return answering
+
+
+async def _told_by_starlette(_request: starlette.requests.Request, error: Exception) -> Response:
+    """A path or a method that there is not."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
+    return Problem(error.status_code, str(error.detail), headers=error.headers).response()
+
+
+def _seen(request: starlette.requests.Request, body: bytes) -> Request:
+    parameters: dict[str, Any] = dict(request.path_params)
+    return Request(
+        request.method, request.url.path, parameters, dict(request.query_params), dict(request.headers), body
+    )
+
+
+def _base(request: starlette.requests.Request) -> str:
+    """Where the API is mounted; empty: at the root."""
+    return str(request.scope.get("root_path", ""))
