@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from driven.bus.sync_bus import SyncBus, SyncParkedMessages, SyncRebuild, SyncReceipt
     from driven.configuration import load_settings
     from driven.domain.aggregate import Aggregate
+    from driven.domain.event_sourced import EventSourcedAggregate, applies
     from driven.domain.messages import Command, Envelope, Event, Message
     from driven.errors import (
         AggregateExists,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         CommandParked,
         DrivenError,
         EmptyKey,
+        EventNotApplied,
         HandlerError,
         InfrastructureError,
         LogBusy,
@@ -112,6 +114,7 @@ _HOME = {
     "driven.bus.sync_bus": ("SyncBus", "SyncParkedMessages", "SyncRebuild", "SyncReceipt"),
     "driven.configuration": ("load_settings",),
     "driven.domain.aggregate": ("Aggregate",),
+    "driven.domain.event_sourced": ("EventSourcedAggregate", "applies"),
     "driven.domain.messages": ("Command", "Envelope", "Event", "Message"),
     "driven.errors": (
         "AggregateExists",
@@ -124,6 +127,7 @@ _HOME = {
         "Delivery",
         "DrivenError",
         "EmptyKey",
+        "EventNotApplied",
         "HandlerError",
         "InfrastructureError",
         "LogBusy",
@@ -208,6 +212,8 @@ __all__ = [
     "EmptyKey",
     "Envelope",
     "Event",
+    "EventNotApplied",
+    "EventSourcedAggregate",
     "EventStore",
     "Executor",
     "ExecutorBroken",
@@ -271,6 +277,7 @@ __all__ = [
     "WorkerStatistics",
     "WorkersUnavailable",
     "WrongReturn",
+    "applies",
     "load_settings",
     "log_digest",
     "open_bus",

@@ -143,6 +143,7 @@ class _Assembly:
             self.store.open()
             cleanup.callback(self.store.close)
             self._check_log()
+            self.store.keep_snapshots(self.registry.snapshot_schemas)
             committer = self._committer()
             cleanup.callback(committer.close)
             async with self._bus(committer) as bus:

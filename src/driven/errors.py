@@ -21,6 +21,7 @@
     |  |- AggregateNotFound       get() of an aggregate that is not there
     |  |- AggregateExists         add() of an aggregate that is there already
     |  |- UndeclaredEvent         an event type the handler did not declare
+    |  |- EventNotApplied         an event that an event-sourced aggregate cannot take in
     |  |- WrongReturn             a handler or reaction returned what it must not
     |  `- ProjectionStopped       a projection raised, and stands before that event
     `- InfrastructureError      the world: processes, shared memory, the store
@@ -249,6 +250,19 @@ class UndeclaredEvent(HandlerError):
             f"{handler} emitted {event}, which it does not declare; "
             f"add it to the return annotation or to emits= of @app.handles"
         )
+
+
+class EventNotApplied(HandlerError):
+    """An event-sourced aggregate cannot take in an event; `version` is its place on the stream, 0 for a new one."""
+
+    def __init__(self, aggregate: str, aggregate_id: str, event: str, reason: str, version: int = 0) -> None:
+        self.aggregate = aggregate
+        self.aggregate_id = aggregate_id
+        self.event = event
+        self.reason = reason
+        self.version = version
+        place = f", version {version} of its stream," if version else ""
+        super().__init__(f"{aggregate} {aggregate_id!r} cannot apply {event}{place}: {reason}")
 
 
 class WrongReturn(HandlerError):

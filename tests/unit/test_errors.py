@@ -39,6 +39,10 @@ ENDINGS: dict[type[errors.DrivenError], tuple[dict[str, Any], str | None]] = {
     errors.AggregateNotFound: ({"aggregate": "a.Thing", "aggregate_id": "x"}, "use find() where it may be missing"),
     errors.AggregateExists: ({"aggregate": "a.Thing", "aggregate_id": "x"}, "or choose another id"),
     errors.UndeclaredEvent: ({"handler": "a.do", "event": "Did"}, "or to emits= of @app.handles"),
+    errors.EventNotApplied: (
+        {"aggregate": "a.Thing", "aggregate_id": "x", "event": "a.Did", "reason": "why; mend it", "version": 3},
+        "why; mend it",
+    ),
     errors.WrongReturn: ({"handler": "a.do", "returned": "an int", "allowed": "Did"}, "it may return Did"),
     errors.WorkersUnavailable: ({"reason": "why"}, None),
     errors.SegmentUnavailable: ({"size_bytes": 4096, "reason": "why"}, "or lower [workers] ring_bytes"),

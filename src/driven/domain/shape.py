@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 _ONE_PART: Final = ("item_type", "key_type", "value_type")
 _SEVERAL_PARTS: Final = ("types", "item_types")
 
+_MUTABLE: Final = (
+    inspect.AnyType,
+    inspect.ByteArrayType,
+    inspect.CustomType,
+    inspect.DataclassType,
+    inspect.DictType,
+    inspect.ListType,
+    inspect.SetType,
+    inspect.TypedDictType,
+)
+
 _HAS_AN_ORDER: Final = (
     inspect.StrType,
     inspect.IntType,
@@ -62,6 +73,14 @@ def opaque_types(annotation: Any) -> list[type]:  # noqa: ANN401 - any type anno
 def leaves_something_open(annotation: Any) -> bool:  # noqa: ANN401 - any type annotation
     """Whether `Any` is within it, also unsaid as in a bare ``list``: msgspec writes it, and rebuilds something else."""
     return any(isinstance(part, inspect.AnyType) for part in parts(annotation))
+
+
+def has_mutable_parts(annotation: Any) -> bool:  # noqa: ANN401 - any type annotation
+    """Whether a value of it may hold something that can be changed in place."""
+    return any(
+        not part.cls.__struct_config__.frozen if isinstance(part, inspect.StructType) else isinstance(part, _MUTABLE)
+        for part in parts(annotation)
+    )
 
 
 def has_unsortable_set(annotation: Any) -> bool:  # noqa: ANN401 - any type annotation

@@ -43,6 +43,7 @@ class Application:
         self.projections: list[Projection] = []
         self.notifiers: list[NotedNotifier] = []
         self.warm_ups: list[Noted] = []
+        self.kept: list[type[Aggregate]] = []
         self.upcasters: list[Upcaster] = []
         self.forgotten: set[str] = set()
         self.bindings: list[Binding | ForeignProvider] = []
@@ -163,6 +164,13 @@ class Application:
         """
         return noting(self.warm_ups.append, type(None), HandlerOptions())(target)
 
+    def keeps(self, *aggregates: type[Aggregate]) -> None:
+        """Say which aggregates there are, beside those of ``loads=`` and of repositories that are bound.
+
+        Event-sourced ones have to be known when a bus opens: what their streams hold is checked then.
+        """
+        self.kept.extend(aggregates)
+
     def upcasts(self, name: str, *, version: int) -> Callable[[T], T]:
         """Register how a message that was recorded at `version` becomes one of the next version (X3).
 
@@ -204,6 +212,7 @@ class Application:
         twin.projections.extend(self.projections)
         twin.notifiers.extend(self.notifiers)
         twin.warm_ups.extend(self.warm_ups)
+        twin.kept.extend(self.kept)
         twin.upcasters.extend(self.upcasters)
         twin.forgotten.update(self.forgotten)
         twin.bindings.extend(self.bindings)

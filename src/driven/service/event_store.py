@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import msgspec
 
 from driven.domain.messages import Envelope
+from driven.errors import StoreFailed
 from driven.service.aside import Aside, DueId, DueKey, DueMessage
 from driven.wire import AggregateState, Change, Failure
 
@@ -209,6 +210,10 @@ class EventStore(Protocol):
 
         Called once after `open`. Snapshots of another schema, and of a name that is not among them, are discarded: a
         snapshot only saves time, and its stream is still there.
+
+        Raises:
+            StoreFailed: aggregates of one of these names are kept as documents; or it cannot be done.
+
         """
 
     def read(self, after: int, limit: int) -> Sequence[LogRecord]:
@@ -298,6 +303,12 @@ def fault_of_changes(outcome: LoggedOutcome) -> str | None:
             return f"{shown} names events that are on another stream"
         taken.update(change.events)
     return None
+
+
+def kept_as_documents(store: str, name: str) -> StoreFailed:
+    """The error of a store that has documents of `name`, of which it is to keep streams."""
+    reason = f"it has documents of {name}, which is event-sourced now"
+    return StoreFailed(store, reason, "give the event-sourced class another aggregate_name, and move them by commands")
 
 
 READ_CHUNK = 1_000

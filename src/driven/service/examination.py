@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from driven.domain.aggregate import Aggregate
+from driven.domain.event_sourced import events_of
 from driven.domain.messages import Command, Event, Message
 from driven.errors import RegistrationError
 from driven.service.checks import declared_events, loaded_aggregates, option_faults, type_faults
@@ -38,6 +39,7 @@ from driven.service.signature import (
     read_signature,
     read_warm_up,
 )
+from driven.service.sourcing import is_event_sourced, sourcing_faults
 from driven.service.tables import Tables
 from driven.service.upcasting import Upcaster, upcaster_faults
 
@@ -98,8 +100,10 @@ class _Examination:
         self.faults.extend(
             notifier_faults([self._name_of(one) for one in self.application.notifiers], self.application.notifiers)
         )
-        messages = self._named(self._messages(), "message_name")
         aggregates = self._named(self._aggregates(), "aggregate_name")
+        sourced = [one for one in aggregates.values() if is_event_sourced(one)]
+        self.faults.extend(f"{qualified_name(one)}{fault}" for one in sourced for fault in sourcing_faults(one))
+        messages = self._named(self._messages(sourced), "message_name")
         self._check_upcasters(messages)
         self._check_bindings()
         if self.faults:
@@ -316,8 +320,10 @@ class _Examination:
             self.faults.extend(type_faults(one))
         return owners
 
-    def _messages(self) -> Iterable[type[Message]]:
+    def _messages(self, sourced: Iterable[type[Aggregate]]) -> Iterable[type[Message]]:
         found: dict[type[Message], None] = {}
+        for aggregate in sourced:
+            found.update((one, None) for one in events_of(aggregate) if _is_kind(one, Event))
         for handler in self.handlers:
             found[handler.command] = None
             found.update(dict.fromkeys(sorted(handler.emits, key=qualified_name)))
@@ -329,6 +335,11 @@ class _Examination:
 
     def _aggregates(self) -> Iterable[type[Aggregate]]:
         found: dict[type[Aggregate], None] = {}
+        for kept in self.application.kept:
+            if isinstance(kept, type) and issubclass(kept, Aggregate):
+                found[kept] = None
+            else:
+                self.faults.append(f"app.keeps({shown(kept)}) names no Aggregate; name a subclass of Aggregate")
         for note in self.application.handlers:
             found.update(dict.fromkeys(loaded_aggregates(note.options)))
         for binding in self.application.bindings:

@@ -79,7 +79,7 @@ class Execution:
             if handler is None:
                 raise MalformedMessage(f"command {type(command).__name__}", "it has no handler")  # noqa: TRY301
             if handler.is_stateful:
-                uow = UnitOfWork(_known_first(submission.states, ask), self._registry.aggregate_name)
+                uow = UnitOfWork(_known_first(submission.states, ask), self._registry.aggregate_name, self._catalog)
             context = Context(submission.envelope, submission.attempt, self._log_id, "", self._tell)
             return self._succeeded(handler, command, uow, context, submission.type_id)
         except KeyboardInterrupt:
@@ -125,7 +125,7 @@ class Execution:
         if uow is None:
             return Succeeded(tuple(self._encoded(handler, event) for event in returned))
         events = tuple(self._encoded(handler, event) for event in (*uow.collect_events(), *returned))
-        return Succeeded(events, uow.changes(), uow.reads())
+        return Succeeded(events, uow.changes(events), uow.reads())
 
     def _encoded(self, handler: Handler, event: Event) -> EncodedMessage:
         if type(event) not in handler.emits:

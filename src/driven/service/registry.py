@@ -17,6 +17,7 @@ from driven.service.application import Application
 from driven.service.catalog import Catalog
 from driven.service.examination import Findings, examine
 from driven.service.naming import qualified_name, stable_name
+from driven.service.sourcing import is_event_sourced, snapshot_schema
 from driven.service.upcasting import steps_of
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ class Registry:
             self.reactions[type_id] = (*self.reactions.get(type_id, ()), reaction)
         self._aggregate_names: Final[dict[type[Aggregate], str]] = {}
         for aggregate_type in findings.aggregates:
-            self.aggregate_name(aggregate_type)
+            self._name_aggregate(aggregate_type)
+        sourced = [one for one in findings.aggregates if is_event_sourced(one)]
+        self.snapshot_schemas: Final = {self.aggregate_name(one): snapshot_schema(one) for one in sourced}
+        """Of the event-sourced aggregates, by name."""
 
     def aggregate_name(self, aggregate_type: type[Aggregate]) -> str:
         """The stable name of an aggregate type.
@@ -60,7 +64,13 @@ class Registry:
 
         """
         name = self._aggregate_names.get(aggregate_type)
-        return self._new_aggregate_name(aggregate_type) if name is None else name
+        if name is None:
+            name = self._name_aggregate(aggregate_type)
+            if is_event_sourced(aggregate_type):
+                del self._aggregate_names[aggregate_type]
+                remedy = f"say app.keeps({aggregate_type.__name__})"
+                raise MisuseError(f"{name} is event-sourced and was not known when the bus opened; {remedy}")
+        return name
 
     def name_of(self, type_id: int) -> str:
         """The stable name of a message type, or of a built-in command."""
@@ -68,7 +78,7 @@ class Registry:
             return self.catalog.entries[type_id].name
         return built_in.NAMES.get(type_id, "a message of a type that is gone")
 
-    def _new_aggregate_name(self, aggregate_type: type[Aggregate]) -> str:
+    def _name_aggregate(self, aggregate_type: type[Aggregate]) -> str:
         if not (isinstance(aggregate_type, type) and issubclass(aggregate_type, Aggregate)):
             shown = (
                 aggregate_type.__qualname__

@@ -17,12 +17,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from driven.domain.aggregate import Aggregate, forget_record, share_record
+from driven.domain.event_sourced import forget_places, shift_places
 from driven.errors import AggregateExists, AggregateNotFound, MalformedMessage
 from driven.service.naming import plain_text
+from driven.service.sourcing import foundation_of, is_event_sourced, rehydrated, sourced_change
 from driven.wire import AggregateState, Change, Read, body_decoder, body_encoder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from driven.domain.messages import Event
+    from driven.service.catalog import Catalog
+    from driven.wire import EncodedMessage
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -33,22 +39,28 @@ Load = Callable[[str, str], AggregateState]
 class _Tracked:
     """An aggregate in use, and what was stored when it was loaded."""
 
-    __slots__ = ("aggregate", "state")
+    __slots__ = ("aggregate", "foundation", "state")
 
-    def __init__(self, aggregate: Aggregate | None, state: AggregateState) -> None:
+    def __init__(self, aggregate: Aggregate | None, state: AggregateState, foundation: bytes | None = None) -> None:
         self.aggregate = aggregate
         self.state = state
+        self.foundation = foundation
+        """Of an event-sourced one, what its stream told."""
 
 
 class UnitOfWork:
     """Get, add, change; the handler's return is the commit, an exception the rollback."""
 
-    __slots__ = ("_aggregates", "_events", "_load", "_name_of")
+    __slots__ = ("_aggregates", "_catalog", "_events", "_load", "_name_of")
 
-    def __init__(self, load: Load, name_of: Callable[[type[Aggregate]], str]) -> None:
-        """`load` gives the stored state of (name, id); `name_of` the stable name of an aggregate type."""
+    def __init__(self, load: Load, name_of: Callable[[type[Aggregate]], str], catalog: Catalog) -> None:
+        """`load` gives the stored state of (name, id); `name_of` the stable name of an aggregate type.
+
+        `catalog` reads the events of streams.
+        """
         self._load = load
         self._name_of = name_of
+        self._catalog = catalog
         self._aggregates: dict[tuple[str, str], _Tracked] = {}
         self._events: list[Event] = []
 
@@ -58,6 +70,7 @@ class UnitOfWork:
         Raises:
             AggregateNotFound: there is none.
             MalformedMessage: `aggregate_id` is no text, or what is stored does not fit the type.
+            EventNotApplied, UnreadableMessage: its stream holds what the type does not apply, or nobody can read.
 
         """
         aggregate = self.find(aggregate_type, aggregate_id)
@@ -70,6 +83,7 @@ class UnitOfWork:
 
         Raises:
             MalformedMessage: `aggregate_id` is no text, or what is stored does not fit the type.
+            EventNotApplied, UnreadableMessage: its stream holds what the type does not apply, or nobody can read.
 
         """
         name = self._name_of(aggregate_type)
@@ -93,8 +107,12 @@ class UnitOfWork:
         tracked = self._aggregates.get(place)
         if tracked is not None and tracked.aggregate is not None:
             raise AggregateExists(name, aggregate.id)
+        state, foundation = AggregateState(*place, 0, None), None
+        if is_event_sourced(type(aggregate)):
+            foundation = foundation_of(rehydrated(type(aggregate), state, self._catalog), state)
+            shift_places(aggregate, len(self._events))
         share_record(aggregate, self._events)
-        self._aggregates[place] = _Tracked(aggregate, AggregateState(*place, 0, None))
+        self._aggregates[place] = _Tracked(aggregate, state, foundation)
 
     def collect_events(self) -> list[Event]:
         """What the aggregates recorded so far, in the order in which they did."""
@@ -107,32 +125,46 @@ class UnitOfWork:
             for state in (tracked.state for tracked in self._aggregates.values())
         )
 
-    def changes(self) -> tuple[Change, ...]:
-        """New bodies of the aggregates that are new or no longer what they were.
+    def changes(self, emitted: Sequence[EncodedMessage] = ()) -> tuple[Change, ...]:
+        """What became of the aggregates that are new or no longer what they were.
+
+        `emitted` are the events that were collected, encoded, and perhaps others behind them.
 
         Raises:
-            MalformedMessage: an aggregate holds something that cannot be stored, or has another id than before.
+            MalformedMessage: an aggregate holds something that cannot be stored, or that its events do not tell, or
+                has another id than before.
 
         """
-        changes = []
-        for tracked in self._aggregates.values():
-            if tracked.aggregate is not None and (body := _changed_body(tracked.aggregate, tracked.state)) is not None:
-                state = tracked.state
-                changes.append(Change(state.name, state.id, state.version, body))
-        return tuple(changes)
+        changes = (self._change(tracked, emitted) for tracked in self._aggregates.values())
+        return tuple(change for change in changes if change is not None)
+
+    def _change(self, tracked: _Tracked, emitted: Sequence[EncodedMessage]) -> Change | None:
+        aggregate, state = tracked.aggregate, tracked.state
+        if aggregate is None:
+            return None
+        if tracked.foundation is not None:
+            return sourced_change(aggregate, state, tracked.foundation, emitted, self._catalog)
+        body = _changed_body(aggregate, state)
+        return None if body is None else Change(state.name, state.id, state.version, body)
 
     def release(self) -> None:
         """Let go of the aggregates: one that outlives its command must not tell its old events again (B2)."""
         for tracked in self._aggregates.values():
             if tracked.aggregate is not None:
                 forget_record(tracked.aggregate)
+                forget_places(tracked.aggregate)
 
     def _take_up(self, aggregate_type: type[Aggregate], state: AggregateState) -> _Tracked:
-        aggregate = None
-        if state.body is not None:
+        aggregate, foundation = None, None
+        if is_event_sourced(aggregate_type):
+            if state.version:
+                aggregate = rehydrated(aggregate_type, state, self._catalog)
+                foundation = foundation_of(aggregate, state)
+        elif state.version:
             aggregate = _restored(aggregate_type, state)
+        if aggregate is not None:
             share_record(aggregate, self._events)
-        tracked = self._aggregates[state.name, state.id] = _Tracked(aggregate, state)
+        tracked = self._aggregates[state.name, state.id] = _Tracked(aggregate, state, foundation)
         return tracked
 
 
@@ -145,6 +177,9 @@ def _checked_id(name: str, aggregate_id: str) -> str:
 
 
 def _restored(aggregate_type: type[A], state: AggregateState) -> A:
+    if state.events or state.body is None:
+        culprit, remedy = f"{state.name} {state.id!r}", f"derive {aggregate_type.__name__} from EventSourcedAggregate"
+        raise MalformedMessage(culprit, "it is kept as a stream of events", remedy)
     try:
         restored: A = body_decoder(aggregate_type)(state.body or b"")
     except Exception as error:  # an aggregate's own __post_init__ may raise anything

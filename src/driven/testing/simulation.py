@@ -291,6 +291,7 @@ class Simulation:
         self.registry: Final = application if isinstance(application, Registry) else build_registry(application)
         self.store: Final = MemoryStore() if store is None else store
         self.store.open()
+        self.store.keep_snapshots(self.registry.snapshot_schemas)
         execution = Execution(self.registry, self.store.log_id)
         self.committer: Final = SimulatedCommitter(self.store, chance, faults)
         self.lane: Final = SimulatedLane(execution, groups, chance, faults)

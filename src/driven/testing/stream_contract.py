@@ -140,6 +140,16 @@ class StreamContract:
         assert again.load("shop.Cart", "s") == AggregateState("shop.Cart", "s", 4, b"four")
         again.close()
 
+    def test_what_is_kept_as_documents_cannot_be_kept_as_streams(self, store: EventStore) -> None:
+        """X3: nobody takes a document for a snapshot, and the remedy is said."""
+        store.append(batch(command(1), told(1, (0, 0), document("a", 0))))
+
+        with pytest.raises(StoreFailed, match=r"it has documents of shop\.Cart, .* another aggregate_name"):
+            store.keep_snapshots({"shop.Other": "one", "shop.Cart": "one"})
+
+        store.keep_snapshots({"shop.Other": "one"})
+        assert store.load("shop.Cart", "a").body == b"body"
+
     @pytest.mark.parametrize("fault", FAULTY)
     def test_a_batch_with_a_faulty_stream_leaves_nothing(self, store: EventStore, fault: str) -> None:
         """U3, O5: nothing of it is there, and the log goes on as if it had never been."""

@@ -7,6 +7,7 @@ from typing import TypeVar
 import pytest
 
 from driven import Aggregate, AggregateExists, AggregateNotFound, Repository, UnitOfWork
+from driven.service.catalog import Catalog
 from driven.wire import AggregateState, encode_body
 
 
@@ -51,6 +52,7 @@ def test_a_repository_looks_through_the_eyes_of_its_unit_of_work() -> None:
     uow = UnitOfWork(
         lambda name, aggregate_id: stored.get(aggregate_id, AggregateState(name, aggregate_id, 0, None)),
         lambda aggregate_type: aggregate_type.__name__,
+        Catalog([]),
     )
     things = Things(uow)
 

@@ -24,6 +24,7 @@ from driven import (
     UnitOfWork,
 )
 from driven.domain.aggregate import recorded_events
+from driven.service.catalog import Catalog
 from driven.service.registry import build_registry
 from driven.wire import AggregateState, Change, Failed, Read, Succeeded, body_encoder, encode_body
 
@@ -79,7 +80,7 @@ class Store:
 
     def unit_of_work(self) -> UnitOfWork:
         """A new one."""
-        return UnitOfWork(self.load, lambda aggregate_type: aggregate_type.__name__)
+        return UnitOfWork(self.load, lambda aggregate_type: aggregate_type.__name__, Catalog([]))
 
 
 def test_an_id_stands_for_one_object() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from driven.errors import StoreFailed
-from driven.service.event_store import MessageKind, fault_of_changes
+from driven.service.event_store import MessageKind, fault_of_changes, kept_as_documents
 from driven.wire import AggregateState, Change, StoredEvent
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class MemoryAggregates:
 
     def keep_snapshots(self, schemas: Mapping[str, str]) -> None:
         """Discard the snapshots of any other schema."""
+        for name in {name for name, _ in self._documents}.intersection(schemas):
+            raise kept_as_documents(STORE, name)
         self._schemas = dict(schemas)
         for place, (_, schema, _) in list(self._snapshots.items()):
             if schemas.get(place[0]) != schema:

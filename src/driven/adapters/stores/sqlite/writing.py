@@ -22,7 +22,7 @@ from driven.adapters.stores.sqlite.rows import MESSAGE_COLUMNS, OUTCOME_COLUMNS,
 from driven.adapters.stores.sqlite.standing import write_aside
 from driven.adapters.stores.sqlite.statements import write
 from driven.errors import StoreFailed
-from driven.service.event_store import Status
+from driven.service.event_store import Status, kept_as_documents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MESSAGES: Final = f"INSERT INTO message ({MESSAGE_COLUMNS}) {{}}"
 OUTCOMES: Final = f"INSERT INTO outcome ({OUTCOME_COLUMNS}) {{}}"
+KIND: Final = "SELECT document IS NULL FROM aggregate WHERE name = ? LIMIT 1"
+"""Whether aggregates of a name are streams: all of them are, or none."""
 FINISH: Final = """
     DELETE FROM started WHERE position IN (
         SELECT m.causation FROM outcome AS o JOIN message AS m ON m.position = o.position
@@ -91,6 +93,9 @@ class Writer:
         unkept = f"WHERE (name, schema) NOT IN (VALUES {marks})" if schemas else ""
 
         def discard(connection: TableConnection) -> Sequence[Cursor]:
+            for name in schemas:
+                if connection.execute(KIND, (name,)).fetchone() == (0,):
+                    raise kept_as_documents(str(self._path), name)
             connection.execute(f"DELETE FROM snapshot {unkept}", kept)  # noqa: S608 - question marks
             return ()
 
