@@ -125,7 +125,7 @@ class Readers:
 
     def message_types(self) -> Collection[LoggedType]:
         """What there are messages of."""
-        rows = self.all("SELECT DISTINCT kind, name, version FROM message")
+        rows = self.all("SELECT kind, name, version FROM message_type")
         return {LoggedType(MessageKind(kind), name, version) for kind, name, version in rows}
 
     def unretired(self, after: int, limit: int) -> Sequence[LoggedMessage]:

@@ -56,16 +56,21 @@ _STATUSES: Final = {status.value: status for status in Status}
 _SUCCEEDED: Final = Status.SUCCEEDED.value
 
 
-def message_values(messages: Iterable[LoggedMessage]) -> list[Any]:
-    """The values of all these rows, one row after the other, in the order of `MESSAGE_COLUMNS`."""
+def message_values(messages: Iterable[LoggedMessage], types: set[Row]) -> list[Any]:
+    """The values of all these rows, one row after the other, in the order of `MESSAGE_COLUMNS`; their types are added.
+
+    A type is kind, name and version.
+    """
     values: list[Any] = []
     for message in messages:
         envelope, kind = message.envelope, message.kind
         position, command_id = envelope.position, envelope.id
+        word = "command" if kind is MessageKind.COMMAND else "event" if kind is MessageKind.EVENT else kind.value
+        types.add((word, message.name, message.version))
         values += (
             position,
             None if command_id == f"@{position}" else command_id,
-            "command" if kind is MessageKind.COMMAND else "event" if kind is MessageKind.EVENT else kind.value,
+            word,
             message.name,
             message.version,
             envelope.key,

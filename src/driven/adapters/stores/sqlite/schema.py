@@ -104,6 +104,17 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE lease (generation INTEGER NOT NULL, holder TEXT NOT NULL)",
         "INSERT INTO lease VALUES (0, '')",
     ),
+    (
+        """
+        CREATE TABLE message_type (
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            version INTEGER NOT NULL,
+            PRIMARY KEY (kind, name, version)
+        ) WITHOUT ROWID
+        """,
+        "INSERT INTO message_type SELECT DISTINCT kind, name, version FROM message",
+    ),
 )
 """Step n makes version n + 1 out of version n. A step that was released is never changed: add another."""
 

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from driven.adapters.stores.sqlite.lease import Lease
+    from driven.adapters.stores.sqlite.rows import Row
     from driven.service.event_store import Advance, Batch, Cursor, TableConnection
 
 MESSAGES: Final = f"INSERT INTO message ({MESSAGE_COLUMNS}) {{}}"
+TYPES: Final = "INSERT INTO message_type (kind, name, version) {}"
 OUTCOMES: Final = f"INSERT INTO outcome ({OUTCOME_COLUMNS}) {{}}"
 KIND: Final = "SELECT document IS NULL FROM aggregate WHERE name = ? LIMIT 1"
 """Whether aggregates of a name are streams: all of them are, or none."""
@@ -54,6 +56,7 @@ class Writer:
         self.last_position = end_of(connection)
         (self._retired,) = connection.execute("SELECT ifnull(max(retired_order), 0) FROM outcome").fetchone()
         self._schemas: Mapping[str, str] = {}
+        self._types: set[Row] = set(connection.execute("SELECT kind, name, version FROM message_type"))
         self._unfinished: int = connection.execute("SELECT count(*) FROM started").fetchone()[0]
 
     def advance(self, follow: Advance) -> None:
@@ -113,7 +116,10 @@ class Writer:
         last_position = self._last_of(batch)
         try:
             self._begin()
-            write(self._connection, MESSAGES, 14, message_values(batch.admitted))
+            types: set[Row] = set()
+            write(self._connection, MESSAGES, 14, message_values(batch.admitted, types))
+            types -= self._types
+            write(self._connection, TYPES, 3, [value for one in types for value in one])
             write(self._connection, OUTCOMES, 9, outcome_values(batch.retired, self._retired))
             write_changes(self._connection, batch, self._schemas)
             write_aside(self._connection, batch)
@@ -129,6 +135,7 @@ class Writer:
         self.last_position = last_position
         self._retired += len(batch.retired)
         self._unfinished = unfinished
+        self._types |= types
 
     def close(self) -> None:
         """Close the connection; the log is checkpointed if nobody else has it open."""

@@ -13,7 +13,8 @@ import pytest
 from driven.adapters.stores.sqlite import schema
 from driven.adapters.stores.sqlite.store import SqliteStore
 from driven.errors import StoreFailed
-from driven.testing.contracts import BEFORE
+from driven.service.event_store import LoggedType, LogRecord, MessageKind
+from driven.testing.contracts import BEFORE, batch, command, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,12 @@ def run(path: Path, *statements: str) -> list[tuple[object, ...]]:
     """Run statements on a file, and return what the last one finds."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         return [connection.execute(statement).fetchall() for statement in statements][-1]
+
+
+def as_of(path: Path, version: int) -> None:
+    """Make a log as the release of that schema made it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        schema.prepare(connection, path, schema.STEPS[:version])
 
 
 @pytest.fixture
@@ -41,6 +48,26 @@ def test_a_log_says_whose_it_is_and_of_which_schema(path: Path) -> None:
     """docs/reference/log-schema.md: whoever meets the file can tell."""
     assert run(path, "PRAGMA user_version") == [(schema.NEWEST,)]
     assert run(path, "PRAGMA application_id") == [(0x4472766E,)]
+
+
+@pytest.mark.parametrize("version", range(1, schema.NEWEST))
+def test_a_log_of_each_older_schema_is_brought_up_to_date_when_it_is_opened(version: int, tmp_path: Path) -> None:
+    """U9: with everything in it, and to the same tables that a new log has."""
+    path, fresh = tmp_path / "old.db", tmp_path / "new.db"
+    as_of(path, version)
+    columns = "position, kind, name, version, correlation, causation, hop, recorded_at_ns, payload"
+    run(path, f"INSERT INTO message ({columns}) VALUES (1, 'command', 'shop.Order', 1, 1, 0, 0, 1, x'81a16e01')")  # noqa: S608 - a constant
+    as_of(fresh, schema.NEWEST)
+
+    with closing(SqliteStore(path)) as store:
+        store.open()
+        store.append(batch(command(2), outcome(1)))
+        assert list(store.read(0, 9)) == [LogRecord(command(1), outcome(1)), LogRecord(command(2), None)]
+        assert set(store.message_types()) == {LoggedType(MessageKind.COMMAND, "shop.Order", 1)}
+
+    assert run(path, "PRAGMA user_version") == [(schema.NEWEST,)]
+    tables = "SELECT name, sql FROM sqlite_master ORDER BY name"
+    assert run(path, tables) == run(fresh, tables)
 
 
 ADDED = "CREATE TABLE added (position INTEGER)"
