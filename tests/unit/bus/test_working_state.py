@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from driven.adapters.stores.memory import MemoryStore
-from driven.bus.working_state import WorkingState
+from driven.bus.working_state import KEPT, LARGEST_KEPT_BYTES, WorkingState
 from driven.domain.messages import Envelope
 from driven.service.event_store import Batch, LoggedMessage, LoggedOutcome, MessageKind, Status
 from driven.wire import AggregateState, Change, Read, StoredEvent
@@ -31,10 +34,64 @@ def append(store: MemoryStore, changes: list[Change]) -> None:
 STEPS = st.one_of(IDS.map(lambda one: ("change", one)), st.just(("begin", "")), st.just(("end", "")))
 
 
-@given(st.lists(STEPS, max_size=30))
-def test_what_retired_last_is_read_however_far_behind_the_store_is(steps: list[tuple[str, str]]) -> None:
+class WaitingStore(MemoryStore):
+    """Counts what is loaded, as from a disk."""
+
+    is_blocking: ClassVar[bool] = True  # type: ignore[misc]  # the one thing that it says otherwise
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads = 0
+
+    def load(self, name: str, aggregate_id: str) -> AggregateState:
+        """Count it."""
+        self.loads += 1
+        return super().load(name, aggregate_id)
+
+
+def test_what_was_used_lately_is_not_loaded_again() -> None:
+    """U7: nobody else changes it; what was appended is known, and what is not there as well."""
+    store = WaitingStore()
+    store.open()
+    state = WorkingState(store)
+    for _ in range(3):
+        assert state.load("Account", "a").version == 0
+    changes = [change("a", 0)]
+    state.apply(changes)
+    append(store, changes)
+    state.appended(changes)
+
+    for _ in range(3):
+        assert state.load("Account", "a").body == b"a1"
+    assert store.loads == 1
+
+
+def test_only_so_many_are_kept_and_none_that_is_large() -> None:
+    """P13: memory stays bounded, whatever a log holds; those used first go first."""
+    store = WaitingStore()
+    store.open()
+    state = WorkingState(store)
+    large = Change("Account", "large", 0, bytes(LARGEST_KEPT_BYTES + 1))
+    append(store, [large])
+    for number in range(KEPT + 1):
+        state.load("Account", str(number))
+    assert store.loads == KEPT + 1
+
+    state.load("Account", "1")
+    assert store.loads == KEPT + 1
+    for _ in range(2):
+        state.load("Account", "0")
+        state.load("Account", "large")
+    assert store.loads == KEPT + 1 + 3
+
+
+@pytest.mark.parametrize("store_of", [MemoryStore, WaitingStore])
+@given(steps=st.lists(STEPS, max_size=30))
+def test_what_retired_last_is_read_however_far_behind_the_store_is(
+    store_of: type[MemoryStore], steps: list[tuple[str, str]]
+) -> None:
     """O5, U2: batches reach the store later and in order; a read in between sees every retirement, none twice."""
-    store = MemoryStore()
+    store = store_of()
     store.open()
     state = WorkingState(store)
     versions = dict.fromkeys("abc", 0)
