@@ -34,7 +34,7 @@ class Plan(msgspec.Struct, frozen=True):
     spin_us: int = 0
     ends: str = ""
     """How its first run in a worker ends that worker: ``kill``, ``crash``, ``exit``, ``hang`` (until it is made to
-    end), or not at all."""
+    end), ``bus`` (with its bus), or not at all."""
     children: tuple[Plan, ...] = ()
 
 
@@ -205,6 +205,9 @@ def end(how: str) -> None:
             faulthandler._sigsegv()  # type: ignore[attr-defined]  # noqa: SLF001 - a crash in C code
         case "exit":
             os._exit(3)
+        case "bus":
+            os.kill(int(os.environ["ORDERING_BUS_PID"]), signal.SIGKILL)
+            time.sleep(60)  # a worker without its bus does not live that long
         case _:
             while True:
                 time.sleep(1.0)

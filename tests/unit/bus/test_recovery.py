@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from crashes import Course, run_with_crashes
 from driven import BusSettings, Settings, WorkerSettings
 from driven.adapters.stores.memory import MemoryStore
-from driven.service.event_store import MessageKind, Status, log_digest, retired_records
+from driven.service.event_store import LoggedMessage, MessageKind, Status, log_digest, retired_records
 from driven.service.registry import build_registry
 from driven.testing.simulation import Faults, Simulation
 from ordering import Plan, app, command_of
@@ -33,7 +34,7 @@ FAULTS = st.builds(
 COURSES = st.builds(
     Course,
     workers=st.lists(st.sampled_from([0, 1, 2, 4]), min_size=1, max_size=3).map(tuple),
-    crashes=st.lists(st.integers(0, 60), min_size=1, max_size=4).map(tuple),
+    crashes=st.lists(st.integers(0, 6) | st.integers(0, 60), min_size=1, max_size=4).map(tuple),
     faults=FAULTS,
     seed=st.integers(0, 2**32),
 )
@@ -109,7 +110,28 @@ def test_long_commands_and_keyed_order_survive_crashes(ordering: str, roots: lis
         if record.message.kind is MessageKind.COMMAND and record.message.envelope.causation in started
     ]
     assert sorted(late) == sorted(started)
+    for key in "abcd":
+        commands = [record.message.envelope for record in order if touches(record.message, key)]
+        assert [one.position for one in commands] == sorted(one.position for one in commands)
     check_replay(store, REGISTRY)
+
+
+def touches(message: LoggedMessage, key: str) -> bool:
+    """Whether it is a command of this key, or of all state."""
+    return message.envelope.key == key or message.name == "ordering.Audit"
+
+
+@settings(max_examples=100)
+@given(roots=LONG_ROOTS, course=COURSES, bus=BUDGETS)
+def test_long_commands_leave_the_same_log_where_there_are_no_workers(
+    roots: list[Plan], course: Course, bus: BusSettings
+) -> None:
+    """U9, O9, F5: then even their outcomes have their places, and what they cause its chain of causes."""
+    configuration, alone = configured(bus), msgspec.structs.replace(course, workers=(0,))
+
+    store = run_with_crashes(REGISTRY, [command_of(plan) for plan in roots], alone, configuration)
+
+    assert log_digest(store) == log_digest(undisturbed(roots, configuration))
 
 
 CHILDREN = (Plan(kind="keyed", key="c", fails="always"), Plan(kind="long keyed"))
