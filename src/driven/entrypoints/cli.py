@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(typed: list[str]) -> int:
     _adapt_help()
     from driven.entrypoints import showing, verbs  # noqa: PLC0415 - tyro and rich may be missing
+    from driven.entrypoints.log_verb import Log  # noqa: PLC0415 - the same
 
     if typed[:1] == ["dispatch"]:
         from driven.entrypoints.dispatching import dispatch  # noqa: PLC0415 - as above
@@ -66,6 +67,10 @@ def _run(typed: list[str]) -> int:
         return FINE
     if isinstance(verb, verbs.Top) and not (verb.once or verb.json) and showing.is_terminal():
         showing.follow(answer.page for answer in verb.looks())
+        return FINE
+    if isinstance(verb, Log) and verb.is_list:
+        verb.write()
+        sys.stdout.flush()
         return FINE
     assert not isinstance(verb, verbs.Dispatch)  # noqa: S101 - told apart above
     report, page = verb.answer()

@@ -18,6 +18,7 @@ from driven.entrypoints.drawing.doctor import doctor_page
 from driven.entrypoints.drawing.placement import placement_page
 from driven.entrypoints.drawing.top import top_page
 from driven.entrypoints.drawing.verify import verify_page
+from driven.entrypoints.log_verb import Log, StoreUrl, ToPosition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,14 +55,7 @@ ApplicationName: TypeAlias = Annotated[
     str | None, tyro.conf.arg(metavar="NAME", help="Which bus of that process, if it has several.")
 ]
 AsJson: TypeAlias = Annotated[bool, tyro.conf.arg(help="Print the record as JSON, for programs.")]
-StoreUrl: TypeAlias = Annotated[
-    str | None,
-    tyro.conf.arg(metavar="URL", help="Where the log is; by default as configured, else sqlite:///driven.db."),
-]
 FromPosition: TypeAlias = Annotated[int, tyro.conf.arg(name="from", metavar="N", help="The first position to look at.")]
-ToPosition: TypeAlias = Annotated[
-    int | None, tyro.conf.arg(metavar="N", help="The last position to look at; by default where the log ends.")
-]
 ConfigFile: TypeAlias = Annotated[
     Path | None,
     tyro.conf.arg(metavar="FILE", help="The configuration; by default driven.toml in the current folder, if any."),
@@ -265,6 +259,7 @@ Verb: TypeAlias = (
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Dispatch, tyro.conf.subcommand("dispatch")]
+    | Annotated[Log, tyro.conf.subcommand("log")]
 )
 """`dispatch` is here for its help only: it is told apart before, as the options of a command follow."""
 

@@ -12,6 +12,9 @@ import pytest
 from driven.entrypoints.bench.contenders import CATALOGUE
 from driven.entrypoints.bench.record import BenchReport
 from driven.entrypoints.bench.samples import Measure, Sample
+from driven.entrypoints.log.digest import DigestReport
+from driven.entrypoints.log.entries import LogEntry
+from driven.entrypoints.log.tree import CausationTree, Node
 from driven.entrypoints.reports.check import CheckReport, CommandReport, EventReport, ProjectorReport, ReactionReport
 from driven.entrypoints.reports.doctor import DoctorReport, doctor_report
 from driven.entrypoints.reports.finding import Finding, Machine
@@ -48,6 +51,10 @@ def rows(heading: str) -> Iterator[list[str]]:
         ("## The record of a look at a bus", TopReport),
         ("## The record of a verification", VerificationReport),
         ("### Differences", CommandDifference),
+        ("## The record of a message", LogEntry),
+        ("## The record of a digest", DigestReport),
+        ("## The record of a tree", CausationTree),
+        ("### Nodes", Node),
         ("## The record of the doctor", DoctorReport),
         ("### Findings", Finding),
         ("## The record of a run of benchmarks", BenchReport),

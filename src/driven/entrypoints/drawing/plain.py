@@ -35,7 +35,7 @@ def _block(block: Block) -> Iterator[str]:
     if isinstance(block, Heading):
         yield f"{block.text}{GAP}{block.remark}" if block.remark else block.text
     elif isinstance(block, Paragraph):
-        yield from (GAP + _text(line) for line in block.lines)
+        yield from (GAP + line_text(line) for line in block.lines)
     elif isinstance(block, Numbered):
         for number, item in enumerate(block.items, 1):
             yield from _hanging(f"{GAP}{number}. ", item)
@@ -46,7 +46,7 @@ def _block(block: Block) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    rows = [tuple(_text(cell) for cell in row) for row in table.rows]
+    rows = [tuple(line_text(cell) for cell in row) for row in table.rows]
     if table.titles:
         rows.insert(0, table.titles)
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
@@ -66,7 +66,7 @@ def _hanging(beginning: str, text: str) -> Iterator[str]:
 
 
 def _branch(branch: Branch) -> Iterator[str]:
-    yield _text(branch.line)
+    yield line_text(branch.line)
     for child in branch.branches:
         first, *rest = _branch(child)
         yield f"{child.arrow} {first}"
@@ -77,5 +77,6 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
     return (f"   {line}" for line in lines)
 
 
-def _text(line: Line) -> str:
+def line_text(line: Line) -> str:
+    """Write one line."""
     return "".join(phrase.text for phrase in line)

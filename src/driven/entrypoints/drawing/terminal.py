@@ -56,7 +56,7 @@ def _drawn(page: Page) -> Iterator[RenderableType]:
 
 def _heading(heading: Heading) -> Text:
     remark = (Phrase(f"  {heading.remark}", Tone.FAINT),) if heading.remark else ()
-    return _text((Phrase(heading.text, Tone.STRONG), *remark))
+    return line_drawn((Phrase(heading.text, Tone.STRONG), *remark))
 
 
 def _block(block: Paragraph | Numbered | Table | Tree) -> RenderableType:
@@ -74,7 +74,7 @@ def _grid(rows: Iterable[Sequence[Line]]) -> RenderableType:
     """Rows without titles; what is too long goes on below its own beginning."""
     grid = RichTable.grid(padding=(0, 0, 0, 2))
     for row in rows:
-        grid.add_row(*map(_text, row))
+        grid.add_row(*map(line_drawn, row))
     return grid
 
 
@@ -84,7 +84,7 @@ def _table(table: Table) -> RenderableType:
     for title in table.titles:
         drawn.add_column(title, overflow="fold")
     for row in table.rows:
-        drawn.add_row(*map(_text, row))
+        drawn.add_row(*map(line_drawn, row))
     return drawn
 
 
@@ -96,10 +96,11 @@ def _forest(roots: Iterable[Branch]) -> RenderableType:
 
 
 def _grow(parent: RichTree, branch: Branch) -> None:
-    grown = parent.add(_text(branch.line))
+    grown = parent.add(line_drawn(branch.line))
     for child in branch.branches:
         _grow(grown, child)
 
 
-def _text(line: Line) -> Text:
+def line_drawn(line: Line) -> Text:
+    """Draw one line."""
     return Text.assemble(*((phrase.drawn or phrase.text, STYLES[phrase.tone]) for phrase in line))
