@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from driven.executor.executor import Executor, ExecutorStatistics
     from driven.placement import Placement
     from driven.program import run
+    from driven.rebuilding import Rebuilt, rebuild
     from driven.service.application import Application
     from driven.service.context import Context
     from driven.service.event_store import EventStore, log_digest
@@ -159,6 +160,7 @@ _HOME = {
     "driven.executor.executor": ("Executor", "ExecutorStatistics"),
     "driven.placement": ("Placement",),
     "driven.program": ("run",),
+    "driven.rebuilding": ("Rebuilt", "rebuild"),
     "driven.service.application": ("Application",),
     "driven.service.context": ("Context",),
     "driven.service.event_store": ("EventStore", "log_digest"),
@@ -248,6 +250,7 @@ __all__ = [
     "ProjectionStopped",
     "Rebuild",
     "RebuildProgress",
+    "Rebuilt",
     "Receipt",
     "ReentrantDispatch",
     "RegistrationError",
@@ -283,6 +286,7 @@ __all__ = [
     "open_bus",
     "open_bus_sync",
     "read_statistics",
+    "rebuild",
     "run",
     "verify",
 ]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 import driven
-from driven.errors import DrivenError, RegistrationError
+from driven.errors import DrivenError, ProjectionStopped, RegistrationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(typed)
     except DrivenError as error:
-        return _failed(str(error), FAULTY if isinstance(error, RegistrationError) else UNUSABLE)
+        return _failed(str(error), FAULTY if isinstance(error, RegistrationError | ProjectionStopped) else UNUSABLE)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise

@@ -16,6 +16,7 @@ import tyro
 from driven.entrypoints.drawing.check import check_page
 from driven.entrypoints.drawing.doctor import doctor_page
 from driven.entrypoints.drawing.placement import placement_page
+from driven.entrypoints.drawing.rebuild import rebuild_page
 from driven.entrypoints.drawing.top import top_page
 from driven.entrypoints.drawing.verify import verify_page
 from driven.entrypoints.log_verb import Log, StoreUrl, ToPosition
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from driven.domain.messages import Command
     from driven.entrypoints.bench.record import BenchReport
     from driven.entrypoints.drawing.page import Page
+    from driven.entrypoints.rebuild import RebuildReport
     from driven.entrypoints.reports.check import CheckReport
     from driven.entrypoints.reports.doctor import DoctorReport
     from driven.entrypoints.reports.placement import PlacementReport
@@ -65,7 +67,7 @@ ConfigFile: TypeAlias = Annotated[
 class Answer(NamedTuple):
     """What a verb found out, for programs and for people."""
 
-    report: CheckReport | PlacementReport | DoctorReport | BenchReport | TopReport | VerificationReport
+    report: CheckReport | PlacementReport | DoctorReport | BenchReport | TopReport | VerificationReport | RebuildReport
     page: Page
 
 
@@ -250,6 +252,27 @@ class Dispatch(msgspec.Struct, frozen=True):
     config: ConfigFile = None
 
 
+class BuildAnew(msgspec.Struct, frozen=True):
+    """Build projections anew from the log of a service that is down. Ctrl-C loses nothing: the next one goes on."""
+
+    application: ModuleApp
+    projections: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="[projection ...]", help="Which ones; by default all."),
+    ] = ()
+    store: StoreUrl = None
+    config: ConfigFile = None
+    json: AsJson = False
+
+    def answer(self) -> Answer:
+        """Rebuild; takes as long as the log is."""
+        from driven.entrypoints.rebuild import rebuilding  # noqa: PLC0415 - see the head of this module
+
+        report = rebuilding(self.application, self.projections, config=self.config, url=self.store)
+        return Answer(report, rebuild_page(report))
+
+
 Verb: TypeAlias = (
     Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Place, tyro.conf.subcommand("placement")]
@@ -260,6 +283,7 @@ Verb: TypeAlias = (
     | Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Dispatch, tyro.conf.subcommand("dispatch")]
     | Annotated[Log, tyro.conf.subcommand("log")]
+    | Annotated[BuildAnew, tyro.conf.subcommand("rebuild")]
 )
 """`dispatch` is here for its help only: it is told apart before, as the options of a command follow."""
 

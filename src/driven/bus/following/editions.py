@@ -62,7 +62,13 @@ class Editions:
         building = self.next if self.next is not None and self.next.stopped_by is None else None
         if building is None or (self.live.is_behind(end) and self.live.position <= building.position):
             self.live.step(self._store, end, pace)
-            return
+        else:
+            self.build(end, pace)
+
+    def build(self, end: int, pace: Pace) -> None:
+        """Bring on what is being built, which takes the place of the live one once it is as far."""
+        building = self.next
+        assert building is not None  # noqa: S101 - it was begun
         if building.is_behind(end):
             building.step(self._store, end, pace)
         if not building.is_behind(end) and building.stopped_by is None and building.position >= self.live.position:

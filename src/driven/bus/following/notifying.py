@@ -40,6 +40,8 @@ CHUNK: Final = 256
 """Positions that are read at a time."""
 UNKEPT: Final = 10_000
 """Positions without an event for it after which its place is kept all the same."""
+LAST_CALLS: Final = 3
+"""Calls for one event that may fail while the bus closes, before it is left to the next bus."""
 KEPT: Final = "kept"
 """What the cursor of a notifier says: it may stand at 0."""
 
@@ -110,7 +112,7 @@ class RunningNotifier:
             self._tell(self._wake)
 
     def finish(self) -> None:
-        """Deliver what is there, as long as calls succeed, and end."""
+        """Deliver what is there, unless `LAST_CALLS` for one event fail, and end."""
         self._is_finishing = True
         self._tell(self._hurry)
 
@@ -214,7 +216,7 @@ class RunningNotifier:
         except Exception as error:
             self._attempts += 1
             self._last_error = f"{type(error).__name__}: {error}"
-            if self._is_finishing:
+            if self._is_finishing and self._attempts >= LAST_CALLS:
                 raise _Leaving from error
             raise
 
@@ -234,7 +236,7 @@ class RunningNotifier:
 
     def _hurry(self) -> None:
         self._woken.set()
-        if self._attempts:  # it waits to call again
+        if self._attempts >= LAST_CALLS:  # it waits to call again
             self._cancel()
 
     def _cancel(self) -> None:
