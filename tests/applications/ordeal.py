@@ -2,14 +2,17 @@
 
 ::
 
-    seed --> Round: commands, workers, rings, recycling, where memory comes from, and a schedule of faults
+    seed --> Round: commands, long ones among them or not, one order or order per key, worker processes or threads,
+               |    rings, recycling, where memory comes from, and a schedule of faults
                |
-               |-- the same commands without workers, undisturbed ---------> the digest that all must have
-               `-- `python -m ordeal ROUND`, in a mount namespace if its /dev/shm is full --> Report
+               |-- the same commands without workers, undisturbed ---------> the digest that all must have (O6),
+               |                                                             where one order is kept of short commands
+               `-- `python -m ordeal ROUND`, in a mount namespace if its /dev/shm is full --> Report: what the log
+                                                                             does not keep of what is promised (O9)
 
 Everything about a round follows from its seed. A fault strikes when so many messages have retired, not at a time, and
 how many retire is the same in every run, so a seed strikes the same blows again. A round runs in a process of its own,
-which looks for what it has left behind before it ends.
+which looks for what it has left behind before it ends. What is struck is a process: threads have the other troubles.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from itertools import pairwise
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -32,15 +36,21 @@ from typing import TYPE_CHECKING
 import msgspec
 import psutil
 
-from driven import CommandSettings, Middleware, Settings, WorkerSettings, open_bus, run
+from driven import BusSettings, Command, CommandSettings, Middleware, Settings, WorkerSettings, open_bus, run
 from driven.adapters.stores.memory import MemoryStore
+from driven.pool.kinds import Kind
+from driven.service.registry import build_registry
+from driven.settings import Ordering
 from ordering import app
-from ordering_draws import drawn_commands, ticking_clock
+from ordering_draws import SHORT, SHORT_AND_LONG, drawn_commands, ticking_clock
+from promises import broken_promises
 
 if TYPE_CHECKING:
     from driven import Envelope, MessageBus
 
 ENDINGS = ("kill", "crash", "exit", "hang")
+NO_ENDINGS = ("",)
+"""A thread that ends in one of these ways takes the bus along."""
 FAULTS = ("kill", "kill", "stop", "pause")
 """``stop`` is SIGSTOP for good: only the pool can end it. ``pause`` is followed by SIGCONT."""
 
@@ -48,7 +58,7 @@ PAUSE_S = 0.05
 TIMEOUT_S = 0.5
 HEARTBEAT_TIMEOUT_S = 0.5
 FULL_MEMORY = "mount -t tmpfs -o size=64k tmpfs /dev/shm && head -c 65536 /dev/zero > /dev/shm/full"
-WORKER_COMMANDS = ("Compute", "Deposit", "Audit", "Try")
+WORKER_COMMANDS = ("Compute", "Deposit", "Audit", "Try", "Ponder", "Transfer")
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -71,6 +81,21 @@ class Round(msgspec.Struct, frozen=True):
     recycle_after_commands: int
     is_memory_full: bool
     faults: tuple[Fault, ...]
+    kind: Kind = "processes"
+    ordering: Ordering = "strict"
+    has_long: bool = False
+    """Whether there are detached commands among the others."""
+
+    @property
+    def commands(self) -> list[Command]:
+        """Its roots."""
+        endings = ENDINGS if self.kind == "processes" else NO_ENDINGS
+        return drawn_commands(self.seed, self.roots, endings, SHORT_AND_LONG if self.has_long else SHORT)
+
+    @property
+    def is_the_same_in_every_run(self) -> bool:
+        """Whether O6 holds: a digest that does not depend on workers, and blows that fall where they fell before."""
+        return self.ordering == "strict" and not self.has_long
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -84,15 +109,17 @@ class Report(msgspec.Struct, frozen=True):
     """Outcomes beyond the first of a position."""
     out_of_order: int
     struck: tuple[Fault, ...]
+    broken: tuple[str, ...]
+    """What the log does not keep of what was promised; see `promises`."""
     left: tuple[str, ...]
-    """Descriptors, processes and names that were not there before."""
+    """Descriptors, processes, threads and names that were not there before."""
 
 
 def round_of(seed: int, roots: int = 40) -> Round:
     """Draw a round."""
     chance = random.Random(seed)
     spread = sorted(chance.sample(range(5, roots * 4), k=chance.randint(3, max(4, roots // 4))))
-    return Round(
+    one = Round(
         seed=seed,
         roots=roots,
         workers=chance.randint(1, 4),
@@ -101,6 +128,13 @@ def round_of(seed: int, roots: int = 40) -> Round:
         is_memory_full=chance.random() < 0.25,
         faults=tuple(Fault(after, chance.choice(FAULTS), chance.randrange(8)) for after in spread),
     )
+    one = msgspec.structs.replace(
+        one,
+        kind=chance.choice(["processes", "processes", "processes", "threads"]),
+        ordering=chance.choice(["strict", "strict", "keyed"]),
+        has_long=chance.random() < 0.4,
+    )
+    return one if one.kind == "processes" else msgspec.structs.replace(one, faults=())
 
 
 def undisturbed_digest(one: Round) -> tuple[str, int]:
@@ -110,25 +144,41 @@ def undisturbed_digest(one: Round) -> tuple[str, int]:
     return report.digest, report.messages
 
 
-def disturbed(one: Round) -> Report:
-    """Run a round in this process."""
-    settings = Settings(
-        workers=WorkerSettings(
-            count=one.workers,
-            ring_bytes=one.ring_bytes,
-            max_attempts=1_000_000,
-            recycle_after_commands=one.recycle_after_commands,
-            heartbeat_timeout_s=HEARTBEAT_TIMEOUT_S,
-            grace_s=0.2,
-        ),
+def faultless(one: Round, report: Report) -> Report:
+    """What the report of a round has to be."""
+    digest, messages = (report.digest, report.messages)
+    if one.is_the_same_in_every_run:
+        digest, messages = undisturbed_digest(one)
+    return Report(digest, messages, lost=0, twice=0, out_of_order=0, struck=report.struck, broken=(), left=())
+
+
+def settings_of(one: Round) -> Settings:
+    """The settings of its bus; threads can be given no time."""
+    workers = WorkerSettings(
+        count=one.workers,
+        kind=one.kind,
+        ring_bytes=one.ring_bytes,
+        max_attempts=1_000_000,
+        recycle_after_commands=one.recycle_after_commands,
+    )
+    bus = BusSettings(ordering=one.ordering)
+    if one.kind == "threads":
+        return Settings(bus=bus, workers=workers)
+    return Settings(
+        bus=bus,
+        workers=msgspec.structs.replace(workers, heartbeat_timeout_s=HEARTBEAT_TIMEOUT_S, grace_s=0.2),
         commands={name: CommandSettings(timeout_s=TIMEOUT_S) for name in WORKER_COMMANDS},
     )
+
+
+def disturbed(one: Round) -> Report:
+    """Run a round in this process."""
     resource_tracker.ensure_running()
     run(asyncio.sleep(0))  # what a first event loop leaves is there before
     before = _things()
     with tempfile.TemporaryDirectory() as marks:
         os.environ["ORDERING_DEATH_MARKS"] = marks
-        report = run(_run(one, settings, Witness(one.faults)))
+        report = run(_run(one, settings_of(one), Witness(one.faults)))
     return msgspec.structs.replace(report, left=tuple(sorted(_things() - before)))
 
 
@@ -174,7 +224,7 @@ async def _run(one: Round, settings: Settings, witness: Witness) -> Report:
     store = MemoryStore()
     async with open_bus(app, settings, store=store, clock_ns=ticking_clock(), middleware=[witness]) as bus:
         witness.bus = bus
-        receipts = [await bus.submit(command) for command in drawn_commands(one.seed, one.roots, ENDINGS)]
+        receipts = [await bus.submit(command) for command in one.commands]
         for receipt in receipts:
             await receipt.settled()
         digest = bus.log_digest()
@@ -184,8 +234,9 @@ async def _run(one: Round, settings: Settings, witness: Witness) -> Report:
         messages=given,
         lost=given - len(set(positions)),
         twice=len(positions) - len(set(positions)),
-        out_of_order=sum(first >= second for first, second in pairwise(positions)),
+        out_of_order=sum(first >= second for first, second in pairwise(positions)) if one.ordering == "strict" else 0,
         struck=tuple(witness.struck),
+        broken=broken_promises(store, build_registry(app), one.ordering),
         left=(),
     )
 
@@ -198,7 +249,8 @@ def _things() -> set[str]:
     for entry in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # the one through which we look
             descriptors.add(f"descriptor {entry.name}: {entry.readlink()}")
-    return children | names | descriptors
+    threads = {f"thread {thread.name}" for thread in threading.enumerate()}
+    return children | names | descriptors | threads
 
 
 def ordeal(one: Round, deadline_s: float) -> Report:
