@@ -29,9 +29,9 @@ class Entrance:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
-    def is_free(self) -> bool:
-        """Whether somebody who comes now need not wait."""
-        return not self._waiting and not self._promised and self._inside() < self._capacity
+    def places(self) -> int:
+        """How many may come in now without waiting; 0 as long as others wait, or are on their way in."""
+        return 0 if self._waiting or self._promised else max(0, self._capacity - self._inside())
 
     async def enter(self, wait_s: float | None) -> None:
         """Return when there is room; the caller must use it before it awaits anything else.

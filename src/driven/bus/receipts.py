@@ -38,7 +38,7 @@ class CommandOutcome(msgspec.Struct, frozen=True):
     events: tuple[Event, ...]
 
 
-class Settlement(msgspec.Struct, frozen=True):
+class Settlement(msgspec.Struct, frozen=True, gc=False):
     """What came of a root command and everything it caused."""
 
     messages: int
@@ -88,19 +88,23 @@ class Milestone(msgspec.Struct, gc=False, eq=False):
         if self.is_reached:
             return
         self.is_reached = True
-        # a copy: whoever gives up in another thread takes himself out of the list meanwhile
-        for future in tuple(self._waiters or ()):
+        waiters = self._waiters
+        if waiters is None:
+            return
+        for future in tuple(waiters):  # a copy: whoever gives up in another thread takes himself out meanwhile
             _wake(future)
         self._waiters = None  # the futures, and with them the event loops, of those who waited
 
 
 def _wake(future: asyncio.Future[None]) -> None:
     loop = future.get_loop()
-    with contextlib.suppress(RuntimeError):  # its loop was closed: nobody waits there any more
+    try:
         if asyncio._get_running_loop() is loop:  # noqa: SLF001 - documented for this use by asyncio
             _finish(future)
         else:
             loop.call_soon_threadsafe(_finish, future)
+    except RuntimeError:  # its loop was closed: nobody waits there any more (`suppress` would cost a microsecond)
+        pass
 
 
 def _finish(future: asyncio.Future[None]) -> None:
@@ -138,7 +142,7 @@ class Receipt:
         self._abandoned: Exception | None = None
         self._events: Callable[[Any], tuple[Event, ...]]
         self._emitted: Any
-        self._settlement: Callable[[], Settlement]
+        self._settlement: Settlement | Callable[[], Settlement]
         self._followers: Followers
         """Missing where no projection lasts: one assignment less for each command."""
 
@@ -182,7 +186,8 @@ class Receipt:
             BusClosed: the bus closed before.
 
         """
-        await self._handled.wait()
+        if not self._handled.is_reached:
+            await self._handled.wait()
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         return CommandOutcome(self.position, self._events(self._emitted))
@@ -199,12 +204,14 @@ class Receipt:
 
         """
         followers = self._wanted_followers(projections) if projections else None
-        await self._settled.wait()
+        if not self._settled.is_reached:
+            await self._settled.wait()
         if self._abandoned is not None:
             raise self._abandoned.with_traceback(None)
         if followers is not None:
             await followers.caught_up(projections)
-        return self._settlement()
+        found = self._settlement
+        return found if isinstance(found, Settlement) else found()
 
     def follow(self, followers: Followers) -> None:
         """These can be waited for."""
@@ -242,8 +249,8 @@ class Receipt:
         if self._started is not None:
             self._started.reach()
 
-    def settle(self, settlement: Callable[[], Settlement]) -> None:
-        """Everything it caused has retired; `settlement` counts it, when somebody asks."""
+    def settle(self, settlement: Settlement | Callable[[], Settlement]) -> None:
+        """Everything it caused has retired; a `settlement` that has to be counted first is, when somebody asks."""
         self._settlement = settlement
         self._settled.reach()
 

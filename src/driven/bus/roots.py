@@ -5,7 +5,6 @@ Owned by the conductor; a root is forgotten when it settles, after which the log
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from driven.bus.receipts import Settlement
@@ -39,8 +38,9 @@ class OpenRoots:
         """All of it has retired and is in the store: say so, and forget it."""
         if self._by_position.pop(root.position, None) is None:  # abandoned while the batch was under way
             return
-        self._by_id.pop(root.receipt.id, None)
-        root.receipt.settle(partial(Settlement, root.descendants + 1, root.failed, root.parked))
+        if self._by_id:
+            self._by_id.pop(root.receipt.id, None)
+        root.receipt.settle(Settlement(root.descendants + 1, root.failed, root.parked))
 
     def abandon(self, failure: BusClosed) -> None:
         """Nothing goes on: whoever waits is told why.

@@ -49,7 +49,7 @@ class _Kind(Generic[CandidateT]):
 class Scheduler(Generic[CandidateT]):
     """Commands that may start, workers that are there, and the matching of the two."""
 
-    __slots__ = ("_credit_ns", "_groups", "_kinds", "_workers")
+    __slots__ = ("_credit_ns", "_groups", "_kinds", "_workers", "is_anything_waiting")
 
     def __init__(self, credit_ns: float = CREDIT_NS) -> None:
         """No worker is there yet; each may hold less than `credit_ns` nanoseconds of estimated work, and one more."""
@@ -57,6 +57,8 @@ class Scheduler(Generic[CandidateT]):
         self._groups: dict[str, WorkerGroup[CandidateT]] = {}
         self._workers: dict[int, Worker[CandidateT]] = {}
         self._kinds: dict[int, _Kind[CandidateT]] = {}
+        self.is_anything_waiting = False
+        """Whether any command waits for a worker; asked far more often than it changes."""
 
     def declare(self, type_id: int, group: str, *, is_sticky: bool = False) -> None:
         """Commands of this type run in this group; sticky ones of the same key on the same worker. Said once."""
@@ -82,6 +84,7 @@ class Scheduler(Generic[CandidateT]):
 
     def enqueue(self, candidate: CandidateT) -> None:
         """A command may start as soon as a worker has credit for it."""
+        self.is_anything_waiting = True
         kind = self._kinds[candidate.type_id]
         if kind.is_sticky:
             candidate.load_ns = kind.average_ns
@@ -94,6 +97,7 @@ class Scheduler(Generic[CandidateT]):
 
         A candidate counts as held from the moment it is yielded; `refuse` takes it back.
         """
+        is_any_left = False
         for group in self._groups.values():
             if group.refusing:
                 group.ask_again()
@@ -101,6 +105,9 @@ class Scheduler(Generic[CandidateT]):
                 yield from self._assign_shared(group)
             if group.reserved:
                 yield from self._assign_reserved(group)
+            if group.queue.row or group.queue.late or group.reserved:
+                is_any_left = True
+        self.is_anything_waiting = is_any_left
 
     def refuse(self, candidate: CandidateT, worker_id: int) -> None:
         """The ring was full: the candidate waits on, and the worker gets nothing until it finished something."""
@@ -153,14 +160,6 @@ class Scheduler(Generic[CandidateT]):
     def holder_of(self, position: int) -> int | None:
         """The worker that the command at this position was given to and has not finished; None: nobody has it."""
         return next((worker.worker_id for worker in self._workers.values() if position in worker.held), None)
-
-    @property
-    def is_anything_waiting(self) -> bool:
-        """Whether any command waits for a worker; cheaper to ask than to let nobody be served."""
-        for group in self._groups.values():  # noqa: SIM110 - a generator costs more than the question
-            if group.queue.row or group.queue.late or group.reserved:
-                return True
-        return False
 
     @property
     def waiting(self) -> int:

@@ -73,6 +73,8 @@ class WorkerTraffic:
         self._break_off: Final = break_off
         self._tally: Final = tally
         self.scheduler: Final[Scheduler[Entry]] = Scheduler()
+        self.enqueue: Final = self.scheduler.enqueue
+        """Takes a command that may start, for the first time or again."""
         self.reorder_buffer: Final = ReorderBuffer()
         for type_id, route in routes.items():
             self.scheduler.declare(type_id, route.group, is_sticky=route.sticky)
@@ -90,10 +92,6 @@ class WorkerTraffic:
         if type_id in self._perhaps:
             return self.auto_placement.goes_to_workers(type_id, *self.scheduler.measured(type_id))
         return type_id in self._always
-
-    def enqueue(self, entry: Entry) -> None:
-        """A command may start, for the first time or again."""
-        self.scheduler.enqueue(entry)
 
     def dispatch(self) -> None:
         """Send out what workers have credit for."""

@@ -263,8 +263,10 @@ class RingBuffer:
             RingBroken: the writer's cursor cannot be, or `LOOKS_BEFORE_BROKEN` looks in a row found no matching record.
         """
         head = self._head
-        if head == self._tail_seen and not self._look_at_tail():
-            return None
+        if head == self._tail_seen:
+            if self._cursors[TAIL_WORD] == head:
+                return None
+            self._look_at_tail()
         index = head & self._mask
         if index > self._last_header_index:
             return self._read_at_start()
@@ -293,13 +295,12 @@ class RingBuffer:
         self._head = start
         return self.read()
 
-    def _look_at_tail(self) -> bool:
-        """Look at the writer's cursor again; return whether there is something new."""
+    def _look_at_tail(self) -> None:
+        """Look at the writer's cursor again."""
         tail = self._cursors[TAIL_WORD]
         if not self._are_plausible(self._head, tail):
             self._refuse_cursors(self._head, tail)
         self._tail_seen = tail
-        return tail != self._head
 
     def _count_look(self, part: str, position: int, length: int, kind: int) -> None:
         """Count one look at a record that does not match what its place demands; too many are `RingBroken`."""

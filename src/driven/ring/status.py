@@ -57,6 +57,11 @@ class WorkerState(IntEnum):
     """Taking nothing more."""
 
 
+_IDLE: Final = int(WorkerState.IDLE)
+_RUNNING: Final = int(WorkerState.RUNNING)
+"""As plain integers: these are stored for each command."""
+
+
 class RunningCommand(NamedTuple):
     """The command that a worker runs: its place in the log, which dispatch of it, and when the worker began."""
 
@@ -86,7 +91,7 @@ class WorkerStatus:
         words[_GENERATION] = generation
         words[_STARTED] = now_ns
         words[_CHECK] = _check(position, generation, now_ns)
-        words[_STATE] = WorkerState.RUNNING
+        words[_STATE] = _RUNNING
         words[_POSITION] = position + 1
 
     def end(self) -> None:
@@ -94,7 +99,7 @@ class WorkerStatus:
         words = self._words
         words[_POSITION] = _NO_POSITION
         words[_COMPLETED] += 1
-        words[_STATE] = WorkerState.IDLE
+        words[_STATE] = _IDLE
 
     def running(self) -> RunningCommand | None:
         """Return the command that runs, or None: between two commands, and in the instants in which one begins or ends.

@@ -68,7 +68,9 @@ class Execution:
         self._catalog: Final = registry.catalog
         self._log_id: Final = log_id
         self._tell: Final = tell
-        self._runs: Final = {type_id: _plan(handler, registry) for type_id, handler in registry.handlers.items()}
+        self._runs: Final = {
+            type_id: _plan(handler, registry, self._context_of) for type_id, handler in registry.handlers.items()
+        }
 
     def execute(self, submission: Submission, ask: AskForState) -> Outcome:
         """Run one attempt of one command; never raises for what the handler does."""
@@ -80,8 +82,7 @@ class Execution:
                 raise MalformedMessage(f"command {type(command).__name__}", "it has no handler")  # noqa: TRY301
             if handler.is_stateful:
                 uow = UnitOfWork(_known_first(submission.states, ask), self._registry.aggregate_name, self._catalog)
-            context = Context(submission.envelope, submission.attempt, self._log_id, "", self._tell)
-            return self._succeeded(handler, command, uow, context, submission.type_id)
+            return self._succeeded(handler, command, uow, submission)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like fail one command as well (W6)
@@ -112,20 +113,22 @@ class Execution:
         handler: Handler,
         command: Command,
         uow: UnitOfWork | None,
-        context: Context,
-        type_id: int,
+        submission: Submission,
     ) -> Succeeded:
         """Run the handler; what it leaves behind is encoded here, so that it fails here if it cannot be (D9)."""
         _running.name = handler.name
         try:
-            result = self._runs[type_id](command, uow, context)
-            returned = _returned(handler.name, result, handler.signature, Event)
+            result = self._runs[submission.type_id](command, uow, submission)
+            returned = () if result is None else _returned(handler.name, result, handler.signature, Event)
         finally:
             _running.name = None
         if uow is None:
-            return Succeeded(tuple(self._encoded(handler, event) for event in returned))
+            return Succeeded(tuple([self._encoded(handler, event) for event in returned])) if returned else _NOTHING
         events = tuple(self._encoded(handler, event) for event in (*uow.collect_events(), *returned))
         return Succeeded(events, uow.changes(events), uow.reads())
+
+    def _context_of(self, submission: Submission) -> Context:
+        return Context(submission.envelope, submission.attempt, self._log_id, "", self._tell)
 
     def _encoded(self, handler: Handler, event: Event) -> EncodedMessage:
         if type(event) not in handler.emits:
@@ -150,19 +153,24 @@ def _known_first(states: Sequence[AggregateState], ask: AskForState) -> AskForSt
     return load
 
 
-Run = Callable[[Any, UnitOfWork | None, Context], Any]
+_NOTHING: Final = Succeeded()
+"""Of a command that changed nothing and said nothing."""
+
+Run = Callable[[Any, UnitOfWork | None, Submission], Any]
+ContextOf = Callable[[Submission], Context]
 
 
-def _plan(handler: Handler, registry: Registry) -> Run:
+def _plan(handler: Handler, registry: Registry, context_of: ContextOf) -> Run:
     """How to call a handler: decided once, so that a call does only what its signature asks for."""
     parameters = handler.signature.parameters[1:]
     constructor = handler.constructor
     if constructor is None and not handler.signature.dependencies():
-        return _plain_call(handler.target, parameters)
+        return _plain_call(handler.target, parameters, context_of)
     arguments = _arguments(parameters)
     construction = None if constructor is None else _arguments(constructor.parameters)
 
-    def run(command: Any, uow: UnitOfWork | None, context: Context) -> Any:  # noqa: ANN401
+    def run(command: Any, uow: UnitOfWork | None, submission: Submission) -> Any:  # noqa: ANN401
+        context = context_of(submission)
         with registry.injector.command_scope(uow, context) as scope:
             given = {Role.UNIT_OF_WORK: uow, Role.CONTEXT: context}
             target = handler.target if construction is None else handler.target(**construction(given, scope))
@@ -171,17 +179,17 @@ def _plan(handler: Handler, registry: Registry) -> Run:
     return run
 
 
-def _plain_call(target: Callable[..., Any], parameters: Sequence[Parameter]) -> Run:
+def _plain_call(target: Callable[..., Any], parameters: Sequence[Parameter], context_of: ContextOf) -> Run:
     """A call that needs nothing injected; the common cases without a look at roles."""
     roles = {parameter.name: parameter.role for parameter in parameters}
     if not roles:
-        return lambda command, _uow, _context: _exhausted(target(command))
+        return lambda command, _uow, _submission: _exhausted(target(command))
     if list(roles.values()) == [Role.UNIT_OF_WORK]:
         (name,) = roles
-        return lambda command, uow, _context: _exhausted(target(command, **{name: uow}))
+        return lambda command, uow, _submission: _exhausted(target(command, **{name: uow}))
 
-    def run(command: Any, uow: UnitOfWork | None, context: Context) -> Any:  # noqa: ANN401
-        given = {Role.UNIT_OF_WORK: uow, Role.CONTEXT: context}
+    def run(command: Any, uow: UnitOfWork | None, submission: Submission) -> Any:  # noqa: ANN401
+        given = {Role.UNIT_OF_WORK: uow, Role.CONTEXT: context_of(submission)}
         return _exhausted(target(command, **{name: given[role] for name, role in roles.items()}))
 
     return run

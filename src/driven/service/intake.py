@@ -34,17 +34,17 @@ def draft(registry: Registry, command: Command) -> Draft:
         MalformedMessage: a field holds what it does not declare, or what cannot be encoded.
 
     """
-    entry = registry.catalog.entry_of(type(command))
-    handler = registry.handlers.get(entry.type_id) if entry else None
-    if entry is None or handler is None:
+    handler = registry.handler_of.get(type(command))
+    if handler is None:
         if not isinstance(command, Command):
             raise MisuseError(f"{command!r} is no command; submit an object of a subclass of driven.Command")
         known = [registry.name_of(type_id) for type_id in registry.handlers]
         raise UnknownCommand(type(command).__qualname__, registry.application.name, known)
-    key = None
-    if handler.options.key is not None:
-        value = getattr(command, handler.options.key)
+    key, field = None, handler.options.key
+    if field is not None:
+        value = getattr(command, field)
         if value is None or value == "":
-            raise EmptyKey(entry.name, handler.options.key)
+            raise EmptyKey(registry.name_of(registry.type_id_of(type(command))), field)
         key = str(value)
-    return Draft(entry.type_id, registry.catalog.encode(command).body, key)
+    encoded = registry.catalog.encode(command)
+    return Draft(encoded.type_id, encoded.body, key)

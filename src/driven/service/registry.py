@@ -40,14 +40,15 @@ class Registry:
         self.application: Final = application
         self.catalog: Final = Catalog(findings.messages, steps_of(findings.upcasters))
         self.injector: Final[Injector] = findings.injector
-        self.handlers: Final[dict[int, Handler]] = {self._type_id(one.command): one for one in findings.handlers}
+        self.handlers: Final[dict[int, Handler]] = {self.type_id_of(one.command): one for one in findings.handlers}
+        self.handler_of: Final[dict[type[Message], Handler]] = {one.command: one for one in findings.handlers}
         self.projectors: Final[tuple[Projector, ...]] = findings.projectors
         self.projections: Final[tuple[LastingProjection, ...]] = findings.projections
         self.notifiers: Final[tuple[Notifier, ...]] = findings.notifiers
         self.warm_ups: Final[tuple[WarmUp, ...]] = findings.warm_ups
         self.reactions: Final[dict[int, tuple[Reaction, ...]]] = {}
         for reaction in findings.reactions:
-            type_id = self._type_id(reaction.event)
+            type_id = self.type_id_of(reaction.event)
             self.reactions[type_id] = (*self.reactions.get(type_id, ()), reaction)
         self._aggregate_names: Final[dict[type[Aggregate], str]] = {}
         for aggregate_type in findings.aggregates:
@@ -94,7 +95,8 @@ class Registry:
         self._aggregate_names[aggregate_type] = name
         return name
 
-    def _type_id(self, message: type[Message]) -> int:
+    def type_id_of(self, message: type[Message]) -> int:
+        """The number of a message type that is in the catalog."""
         entry = self.catalog.entry_of(message)
         assert entry is not None  # noqa: S101 - the catalog was made from these very types
         return entry.type_id

@@ -24,7 +24,7 @@ class Room:
 
     async def visit(self, number: int, wait_s: float | None = None) -> None:
         """Come in and stay; every other one looks first whether he need wait at all."""
-        if number % 2 or not self.entrance.is_free:
+        if number % 2 or not self.entrance.places:
             await self.entrance.enter(wait_s)
         self.inside += 1
         assert self.inside <= self.capacity

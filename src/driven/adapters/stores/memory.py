@@ -77,15 +77,13 @@ class MemoryStore:
 
         """
         with self._lock:
-            self._check(batch)
+            given_ids = self._check(batch)
             self._aside.keep(batch)
-            for message in batch.admitted:
-                self._messages.append(message)
-                if not message.envelope.id.startswith("@"):
-                    self._by_command_id[message.envelope.id] = message.envelope.position
+            self._messages += batch.admitted
+            self._by_command_id.update(given_ids)
+            self._retired += batch.retired
             for outcome in batch.retired:
                 self._outcomes[outcome.position] = outcome
-                self._retired.append(outcome)
                 for change in outcome.changes:
                     self._aggregates.change(change, outcome.caused[0])
 
@@ -203,23 +201,28 @@ class MemoryStore:
         messages = self._messages[after : after + limit]
         return [LogRecord(message, self._outcomes.get(message.envelope.position)) for message in messages]
 
-    def _check(self, batch: Batch) -> None:
+    def _check(self, batch: Batch) -> dict[str, int]:
+        """Refuse what does not continue the log; the ids that callers gave, with their positions."""
         if not self._is_open:
             raise StoreFailed(STORE, "it is not open")
-        self._check_admissions(batch.admitted)
-        self._check_retirements(batch.retired, self.last_position + len(batch.admitted))
+        given_ids = self._checked_ids(batch.admitted)
+        self._check_retirements(batch.retired, len(self._messages) + len(batch.admitted))
         self._aggregates.check(batch)
         self._aside.check(batch)
+        return given_ids
 
-    def _check_admissions(self, admitted: Sequence[LoggedMessage]) -> None:
-        ids: set[str] = set()
-        for expected, message in enumerate(admitted, self.last_position + 1):
-            position, command_id = message.envelope.position, message.envelope.id
-            if position != expected:
-                raise StoreFailed(STORE, f"position {position} does not continue the log; {expected} is next")
-            if command_id in self._by_command_id or command_id in ids:
-                raise StoreFailed(STORE, f"id {command_id!r} of position {position} is in the log already")
-            ids.add(command_id)
+    def _checked_ids(self, admitted: Sequence[LoggedMessage]) -> dict[str, int]:
+        given: dict[str, int] = {}
+        for expected, message in enumerate(admitted, len(self._messages) + 1):
+            envelope = message.envelope
+            if envelope.position != expected:
+                raise StoreFailed(STORE, f"position {envelope.position} does not continue the log; {expected} is next")
+            command_id = envelope.id
+            if command_id[0] != "@":  # else it is the bus's own, and as unique as the position
+                if command_id in self._by_command_id or command_id in given:
+                    raise StoreFailed(STORE, f"id {command_id!r} of position {expected} is in the log already")
+                given[command_id] = expected
+        return given
 
     def _check_retirements(self, retired: Sequence[LoggedOutcome], last_position: int) -> None:
         positions: set[int] = set()

@@ -32,7 +32,7 @@ class MemoryAside:
 
     def check(self, batch: Batch) -> None:
         """Raise StoreFailed unless all that the batch takes from aside stands there."""
-        due_ids = [due_id for message in batch.admitted if (due_id := due_id_of(message)) is not None]
+        due_ids = [due_id_of(message) for message in batch.admitted if message.due]
         for outcome in batch.retired:
             if outcome.aside is not None:
                 due_ids += outcome.aside.cancelled
@@ -48,8 +48,8 @@ class MemoryAside:
     def keep(self, batch: Batch) -> None:
         """Take over what the batch says; it was checked."""
         for message in batch.admitted:
-            if (due_id := due_id_of(message)) is not None:
-                self._forget(due_id)
+            if message.due:
+                self._forget(due_id_of(message))
         for outcome in batch.retired:
             if outcome.status is Status.PARKED:
                 self.parked[outcome.position] = False
@@ -79,6 +79,6 @@ class MemoryAside:
         del self._order[bisect_right(self._order, due.key) - 1]
 
 
-def due_id_of(message: LoggedMessage) -> DueId | None:
-    """As what a message that enters was due later; None: it was not."""
-    return DueId(message.envelope.causation, message.due) if message.due else None
+def due_id_of(message: LoggedMessage) -> DueId:
+    """As what a message that enters now was due later."""
+    return DueId(message.envelope.causation, message.due)
