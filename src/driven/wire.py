@@ -7,6 +7,7 @@ The whole conversation, one line per record kind::
                                                  HELLO          I am up; this is my catalog's fingerprint
                                                  UNFIT          I cannot work, and this is why
     SUBMISSION     run this command
+    SUBMISSIONS    run these commands, one after the other
                                                  READ_REQUEST   the command needs this aggregate
     READ_REPLY     here it is
     READ_REFUSED   it cannot be had, and this is why
@@ -38,7 +39,7 @@ from driven.domain.messages import Envelope
 from driven.domain.shape import has_other_than_text_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -51,6 +52,7 @@ class RecordKind(enum.IntEnum):
     READ_REPLY = 2
     STOP = 3
     READ_REFUSED = 4
+    SUBMISSIONS = 5
     HELLO = 16
     UNFIT = 17
     READ_REQUEST = 18
@@ -236,6 +238,14 @@ def body_decoder(struct_type: type[T]) -> Callable[[bytes], T]:
     """How the bytes of a message or aggregate type become a value."""
     return msgspec.msgpack.Decoder(struct_type, dec_hook=from_plain).decode
 
+
+def encode_submissions(bodies: Sequence[bytes]) -> bytes:
+    """Encoded submissions, fewer than 65,536, as one body."""
+    return b"\xdc" + len(bodies).to_bytes(2, "big") + b"".join(bodies)  # MessagePack's `array 16`
+
+
+decode_submissions: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+"""The submissions of one body, each still encoded: what is wrong with one of them is the fault of that one (D10)."""
 
 decode_submission: Final = msgspec.msgpack.Decoder(Submission).decode
 decode_completion: Final = msgspec.msgpack.Decoder(Completion).decode

@@ -97,6 +97,7 @@ class WatchedLane:
         """Send it if there is room."""
         command = (submission.envelope.position, submission.generation)
         is_sent = self.lane.send(worker, submission, timeout_s)
+        self.lane.ring()
         if is_sent:
             self._outstanding[worker].add(command)
         return is_sent

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from driven.errors import InfrastructureError, RingBroken
 from driven.ring.status import WorkerState
-from driven.wire import RecordKind
+from driven.wire import RecordKind, decode_submissions
 
 if TYPE_CHECKING:
     from driven.ring.channel import Body, Channel
@@ -42,6 +42,7 @@ LONGEST_PAUSE_S: Final = 0.02
 
 # As plain integers: an enumeration's arithmetic costs more than the ring's.
 _SUBMISSION: Final = int(RecordKind.SUBMISSION)
+_SUBMISSIONS: Final = int(RecordKind.SUBMISSIONS)
 _READ_REPLY: Final = int(RecordKind.READ_REPLY)
 _READ_REFUSED: Final = int(RecordKind.READ_REFUSED)
 _STOP: Final = int(RecordKind.STOP)
@@ -213,6 +214,8 @@ class Loop:
             kind, body = record
             if kind == _SUBMISSION:
                 self._waiting.append(body)
+            elif kind == _SUBMISSIONS:
+                self._waiting.extend(decode_submissions(body))
             elif kind == _STOP:
                 self._is_stopping = True
             elif kind in (_READ_REPLY, _READ_REFUSED):

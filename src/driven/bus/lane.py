@@ -85,13 +85,13 @@ class Lane(Protocol):
     def send(self, worker_id: int, submission: Submission, timeout_s: float | None) -> bool:
         """Hand a command to a worker; False when there is no room now, and nothing was sent.
 
-        The worker may sleep on until `ring`, which must follow before the bus thread does anything else.
+        It may wait here until `ring`, which must follow before the bus thread does anything else.
 
         A worker that takes longer than `timeout_s` seconds over it is killed, and reported as gone.
         """
 
     def ring(self) -> None:
-        """Wake every worker that was sent something."""
+        """Let every worker that was sent something have it, and wake it."""
 
     def reply(self, worker_id: int, state: AggregateState) -> None:
         """Answer the read request of a worker; kept until there is room, dropped when the worker is gone."""

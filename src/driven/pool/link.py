@@ -34,6 +34,7 @@ from driven.wire import (
     decode_read_request,
     decode_unfit,
     encode,
+    encode_submissions,
 )
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ T = TypeVar("T")
 
 # As plain integers: an enumeration's arithmetic costs more than the ring's.
 _SUBMISSION: Final = int(RecordKind.SUBMISSION)
+_SUBMISSIONS: Final = int(RecordKind.SUBMISSIONS)
 _READ_REPLY: Final = int(RecordKind.READ_REPLY)
 _READ_REFUSED: Final = int(RecordKind.READ_REFUSED)
 _STOP: Final = int(RecordKind.STOP)
@@ -62,9 +64,9 @@ _GOODBYE: Final = int(RecordKind.GOODBYE)
 _RECORD_BYTES: Final = RECORD_HEADER_BYTES + RECORD_ALIGNMENT_BYTES
 """What a record takes in the ring beside its body, at most."""
 
-RING_EVERY: Final = 16
-"""Commands in one burst after which the worker is woken; the last ones wake it by `ring`. A wake-up costs the bus more
-than sending several commands, and a worker that is woken for one is asleep again before the next."""
+RECORD_EVERY: Final = 16
+"""Commands in one burst after which they are put into the ring, as one record, and the worker is woken; the last ones
+are by `ring`. A record, like a wake-up, costs the bus more than encoding several commands."""
 
 _Command = tuple[int, int]
 """position, generation"""
@@ -85,8 +87,9 @@ class Link:
         "_on_hello",
         "_outbox",
         "_room_bytes",
+        "_small_bytes",
         "_timeouts_s",
-        "_unrung",
+        "_unsent",
         "completed",
         "has_left",
         "is_leaving",
@@ -138,7 +141,8 @@ class Link:
         self._in_flight_bytes = 0
         self._room_bytes: Final = channel.largest_body_bytes * LARGEST_BODY_SHARE // 2
         self._outbox: Final[deque[tuple[int, bytes]]] = deque()
-        self._unrung = 0
+        self._small_bytes: Final = channel.largest_body_bytes // (2 * RECORD_EVERY)
+        self._unsent: Final[list[bytes]] = []
 
     @property
     def is_expecting(self) -> bool:
@@ -159,27 +163,44 @@ class Link:
             body = encode(submission)
         except (MemoryError, OverflowError) as error:  # MessagePack ends at 4 GiB
             raise SegmentUnavailable(len(submission.body), f"it cannot be encoded ({error!r})") from error
-        size = min(len(body) + _RECORD_BYTES, self._channel.largest_body_bytes)
-        in_flight = self._in_flight
-        if in_flight and self._in_flight_bytes + size > self._room_bytes:
-            return False
-        if not self._channel.put(_SUBMISSION, body):
-            return False
+        in_flight, unsent = self._in_flight, self._unsent
+        size = len(body) + _RECORD_BYTES
+        if size <= self._small_bytes:
+            if in_flight and self._in_flight_bytes + size > self._room_bytes:
+                return False
+            unsent.append(body)
+        else:
+            size = min(size, self._channel.largest_body_bytes)
+            if (in_flight and self._in_flight_bytes + size > self._room_bytes) or not self._send_alone(body):
+                return False
         command = (submission.envelope.position, submission.generation)
         in_flight[command] = size
         self._in_flight_bytes += size
         if timeout_s is not None:
             self._timeouts_s[command] = timeout_s
-        self._unrung += 1
-        if self._unrung == RING_EVERY:
+        if len(unsent) == RECORD_EVERY:
             self.ring()
         return True
 
     def ring(self) -> None:
-        """Wake the worker if it sleeps on what it was sent."""
-        if self._unrung:  # else it was woken for all of it, and may well be asleep again
-            self._unrung = 0
-            self._channel.ring()
+        """Put what was sent into the ring, as one record, and wake the worker if it sleeps.
+
+        Raises:
+            RingBroken: the worker's memory cannot be trusted.
+
+        """
+        unsent = self._unsent
+        if len(unsent) == 1:
+            self._post(_SUBMISSION, unsent.pop())
+        elif unsent:
+            body = encode_submissions(unsent)
+            unsent.clear()
+            self._post(_SUBMISSIONS, body)
+
+    def _send_alone(self, body: bytes) -> bool:
+        """Send a command that is too large to share a record, behind those that were sent before it."""
+        self.ring()
+        return not self._outbox and self._channel.send(_SUBMISSION, body)
 
     def reply(self, state: AggregateState) -> None:
         """Answer the read that it waits for. RingBroken: its memory cannot be trusted."""
@@ -229,7 +250,10 @@ class Link:
                 if kind != _COMPLETION:
                     self._take(kind, body)
                     continue
-                completion = _decoded(decode_completion, body)
+                try:
+                    completion = decode_completion(body)
+                except (MemoryError, ValueError) as error:
+                    _refuse_undecodable(error)
                 command = (completion.position, completion.generation)
                 size = in_flight.pop(command, None)
                 if size is None:
@@ -312,7 +336,11 @@ def _decoded(decode: Callable[[Body], T], body: Body) -> T:
     try:
         return decode(body)
     except (MemoryError, ValueError) as error:
-        _refuse(f"its worker sent what cannot be decoded ({error!r})")
+        _refuse_undecodable(error)
+
+
+def _refuse_undecodable(error: Exception) -> NoReturn:
+    _refuse(f"its worker sent what cannot be decoded ({error!r})")
 
 
 def _refuse(reason: str) -> NoReturn:

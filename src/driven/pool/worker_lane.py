@@ -159,7 +159,10 @@ class WorkerLane:
     def ring(self) -> None:
         """Wake every worker that was sent something."""
         for link in self._unrung.values():
-            link.ring()
+            try:
+                link.ring()
+            except RingBroken as error:
+                self._quarantine(link, error)
         self._unrung.clear()
 
     def reply(self, worker_id: int, state: AggregateState) -> None:

@@ -7,6 +7,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from driven.domain.messages import Envelope
@@ -28,6 +29,7 @@ from driven.wire import (
     decode_read_request,
     encode,
     encode_body,
+    encode_submissions,
 )
 from driven_worker.commands import CommandWork
 from driven_worker.loop import Loop
@@ -54,9 +56,7 @@ class Bus:
 
     def submit(self, command: Command, position: int) -> None:
         """Send a command."""
-        encoded = REGISTRY.catalog.encode(command)
-        envelope = Envelope(position, f"@{position}", position, 0, 0, None, 0)
-        self.send(RecordKind.SUBMISSION, encode(Submission(envelope, 1, 1, encoded.type_id, encoded.body)))
+        self.send(RecordKind.SUBMISSION, submission(command, position))
 
     def send(self, kind: RecordKind, body: bytes = b"") -> None:
         """Send a record."""
@@ -87,6 +87,13 @@ class Bus:
                 is_told = is_told or self.channel.send(RecordKind.STOP, b"")
                 self.channel.receive()
                 thread.join(0.01)
+
+
+def submission(command: Command, position: int) -> bytes:
+    """A command as it is sent."""
+    encoded = REGISTRY.catalog.encode(command)
+    envelope = Envelope(position, f"@{position}", position, 0, 0, None, 0)
+    return encode(Submission(envelope, 1, 1, encoded.type_id, encoded.body))
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -177,6 +184,42 @@ def test_a_submission_that_cannot_be_decoded_is_told_and_the_next_one_runs(bus: 
 
     assert [kind.name for kind, _ in kinds] == ["COMPLETION", "UNREADABLE", "COMPLETION"]
     assert decode_failure(kinds[1][1]).error_type == "msgspec.DecodeError"
+
+
+def test_one_of_many_submissions_in_a_record_that_cannot_be_decoded_is_that_one_alone(bus: Bus) -> None:
+    """D10, W3: the others run, and the answers are in the order of the submissions."""
+    with bus.running():
+        bus.send(
+            RecordKind.SUBMISSIONS,
+            encode_submissions([submission(Do("echo"), 1), encode("no submission"), submission(Do("echo"), 3)]),
+        )
+        kinds = [(kind, body) for kind, body in (bus.receive() for _ in range(3))]
+
+    assert [kind.name for kind, _ in kinds] == ["COMPLETION", "UNREADABLE", "COMPLETION"]
+    assert [decode_completion(kinds[number][1]).position for number in (0, 2)] == [1, 3]
+
+
+def test_each_of_many_submissions_in_a_record_stands_in_the_status_words_while_it_runs(bus: Bus) -> None:
+    """W3: whoever shares a record with the one that runs is not to blame, and has not begun."""
+    with bus.running():
+        bodies = [submission(DoWithState("t1"), position) for position in (7, 8, 9)]
+        bus.send(RecordKind.SUBMISSIONS, encode_submissions(bodies))
+        seen = []
+        for _ in bodies:
+            assert bus.receive()[0] is RecordKind.READ_REQUEST
+            seen.append(bus.channel.status.running())
+            bus.send(RecordKind.READ_REPLY, encode(AggregateState("deeds.Tally", "t1", 0, None)))
+            bus.completion()
+
+    assert [one.position for one in seen if one is not None] == [7, 8, 9]
+
+
+def test_a_record_that_should_hold_submissions_and_does_not_ends_the_worker(bus: Bus) -> None:
+    """W2: nobody can say how many there were; what was sent goes elsewhere."""
+    bus.send(RecordKind.SUBMISSIONS, b"\xc1 is no MessagePack")
+
+    with pytest.raises(msgspec.DecodeError):
+        bus.loop.run()
 
 
 @pytest.mark.parametrize("bus", [1 << 12], indirect=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from driven.domain.messages import Envelope
 from driven.errors import RingBroken
-from driven.pool.link import Link
+from driven.pool.link import RECORD_EVERY, Link
 from driven.pool.worker import Verdict
 from driven.ring.channel import Channel
 from driven.wire import (
@@ -25,6 +25,7 @@ from driven.wire import (
     Succeeded,
     Unfit,
     decode_submission,
+    decode_submissions,
     encode,
 )
 from watched_lane import RECIPE
@@ -107,6 +108,12 @@ class Ends:
         return found
 
 
+def positions_in(kind: RecordKind, body: Body) -> list[int]:
+    """The positions of the commands in a record."""
+    bodies = decode_submissions(body) if kind is RecordKind.SUBMISSIONS else [body]
+    return [decode_submission(one).envelope.position for one in bodies]
+
+
 @contextmanager
 def opened(ring_bytes: int = RING_BYTES) -> Iterator[Ends]:
     """Open both ends of a channel."""
@@ -158,6 +165,48 @@ def test_a_command_larger_than_the_ring_is_sent_to_an_idle_worker(ends: Ends) ->
     """W2: it travels beside the ring, and waits behind nothing."""
     assert ends.send(1, b"x" * 50_000)
     assert len(decode_submission(ends.received()[0][1]).body) == 50_000
+
+
+def test_small_commands_of_one_burst_share_a_record_in_their_order() -> None:
+    """W2: a record costs more than what is in it; nothing is in the ring before there are enough, or `ring` says so."""
+    with opened(1 << 16) as ends:
+        for position in range(1, RECORD_EVERY):
+            assert ends.send(position)
+        before = ends.received()
+        assert ends.send(RECORD_EVERY)
+        at_once = ends.received()
+        assert ends.send(RECORD_EVERY + 1)
+        assert ends.send(RECORD_EVERY + 2)
+        ends.link.ring()
+        ends.link.ring()
+        after = ends.received()
+
+    assert before == []
+    assert [positions_in(*record) for record in at_once] == [list(range(1, RECORD_EVERY + 1))]
+    assert [positions_in(*record) for record in after] == [[RECORD_EVERY + 1, RECORD_EVERY + 2]]
+
+
+@given(st.lists(st.sampled_from([0, 100, 700, 5_000, 20_000]), min_size=1, max_size=60), st.data())
+def test_commands_of_any_size_arrive_in_the_order_in_which_they_were_sent(
+    sizes: list[int], data: st.DataObject
+) -> None:
+    """W2, D10: a worker answers in that order, so whoever cannot be decoded is the oldest that is in flight."""
+    with opened(1 << 16) as ends:
+        sent, arrived = [], []
+        for position, size in enumerate(sizes, 1):
+            if ends.send(position, b"x" * size):
+                sent.append(position)
+            if data.draw(st.booleans()):
+                ends.link.ring()
+            if data.draw(st.booleans()):
+                for record in ends.received():
+                    arrived += positions_in(*record)
+        ends.link.ring()
+        for record in ends.received():
+            arrived += positions_in(*record)
+
+    assert arrived == sent
+    assert sent[0] == 1
 
 
 def test_timeouts_are_known_while_a_command_is_in_flight(ends: Ends) -> None:
