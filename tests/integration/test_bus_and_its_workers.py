@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from driven import CommandFailed, CommandSettings, Settings, WorkerSettings, open_bus
+from driven.adapters.stores.memory import MemoryStore
 from watched_lane import PATIENCE_S
 from worker_test_app import Do, app
 
@@ -90,3 +91,19 @@ async def test_a_worker_that_is_killed_with_many_in_flight_loses_none_and_double
     assert [outcome for outcome in outcomes if isinstance(outcome, BaseException)] == []
     assert [outcome.events[0].text for outcome in outcomes[1:]] == [str(number) for number in range(50)]  # type: ignore[attr-defined]
     assert (statistics.queued, statistics.in_flight, statistics.retired) == (0, 0, statistics.admitted)
+
+
+async def test_a_command_that_is_alone_is_in_the_log_while_it_runs(tmp_path: Path) -> None:
+    """U4, X4: it was sent before it was in the log, which it gets into all the same, however long it takes."""
+    go, store = tmp_path / "go", MemoryStore()
+    async with open_bus(app, settings(1), store=store) as bus:
+        receipt = await bus.submit(Do("wait for file", str(go)))
+        async with asyncio.timeout(PATIENCE_S):
+            while not store.last_position:
+                await asyncio.sleep(0.005)
+        (record,) = store.read(0, 10)
+        go.touch()
+        await receipt.handled()
+
+    assert record.outcome is None
+    assert store.read(0, 1)[0].outcome is not None

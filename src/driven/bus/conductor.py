@@ -26,6 +26,7 @@ from driven.bus.admission import Admission
 from driven.bus.hazards import Hazards
 from driven.bus.inline_lane import InlineLane
 from driven.bus.journal import Journal, Page
+from driven.bus.lone import LoneCommands
 from driven.bus.order import order_of
 from driven.bus.organs import Organs
 from driven.bus.reactions import Reactions
@@ -42,7 +43,7 @@ from driven.bus.working_state import WorkingState
 from driven.errors import AggregateExists, BusClosed, DrivenError
 from driven.service.built_in import Redrive
 from driven.service.failures import failure_of
-from driven.wire import Completion, Failed, Outcome, Succeeded
+from driven.wire import Completion, Failed, Failure, Outcome, Succeeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -159,6 +160,10 @@ class Conductor:
         recovery = Recovery(self._organs(), self._admission, self._store)
         self._finished.extend(recovery.take_up())
 
+    def lone_commands(self) -> LoneCommands:
+        """The short way of commands that are alone; for whoever gives turns."""
+        return LoneCommands(self._organs(), self._break_off, is_store_blocking=self._store.is_blocking)
+
     @property
     def page(self) -> Page:
         """The page on which the latest admission stands; when it is in the store, so are all admissions before."""
@@ -228,7 +233,9 @@ class Conductor:
             self._start(entry)
         else:
             outcome = self._outcome_of(entry)
-            if outcome is None or not self._conclude(entry, outcome):
+            if isinstance(outcome, Succeeded):
+                self._retirement.succeed(entry, outcome)
+            elif outcome is None or not self._fail(entry, outcome.failure):
                 return self._order.may_be_passed(entry)
         return True
 
@@ -297,7 +304,7 @@ class Conductor:
             completion = self._run_inline(entry)
             entry.was_head_when_sent = True
         entry.completion, outcome = completion, completion.outcome
-        stale = self._state.first_stale(outcome.reads)
+        stale = self._state.first_stale(outcome.reads) if outcome.reads else None
         if stale is None:
             return outcome
         if entry.was_head_when_sent:  # nothing retired since: it added what is there already
@@ -312,11 +319,8 @@ class Conductor:
         self.traffic.enqueue(runs)
         return None
 
-    def _conclude(self, entry: Entry, outcome: Outcome) -> bool:
-        """Retire a command with its outcome, or have it tried again; False when that has to be waited for."""
-        if isinstance(outcome, Succeeded):
-            self._retirement.succeed(entry, outcome)
-            return True
+    def _fail(self, entry: Entry, failure: Failure) -> bool:
+        """Retire a command as failed, or have it tried again; False when that has to be waited for."""
         route = self._routes[entry.type_id]
         runs = entry.started or entry
         died_too_often = runs.deaths >= route.max_attempts
@@ -327,7 +331,7 @@ class Conductor:
                 return False
             self._order.again(entry)
             return True
-        self._retirement.fail(entry, outcome.failure, route)
+        self._retirement.fail(entry, failure, route)
         return True
 
     def _make_known(self, page: Page) -> None:

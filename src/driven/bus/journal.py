@@ -63,13 +63,14 @@ class Journal:
     __slots__ = (
         "_break_off",
         "_committer",
-        "_is_closed",
         "_is_flushing",
+        "_kept_back",
         "_make_known",
         "_under_way",
         "_waiting",
         "_wake",
         "has_roots_alone",
+        "is_closed",
         "page",
     )
 
@@ -95,8 +96,11 @@ class Journal:
         self._wake: Final = wake
         self._waiting: Final[deque[Page]] = deque()
         self._under_way: Page | None = None
-        self._is_closed = False
+        self.is_closed = False
+        """Whether nothing more is written."""
         self._is_flushing = False
+        self._kept_back = 0
+        """Admissions at the head of the page that wait for the next flush, though a turn of theirs is over."""
         self.page = Page()
 
     @property
@@ -125,22 +129,37 @@ class Journal:
 
     def flush(self) -> None:
         """Give the store the next page, unless it is still busy with the last one."""
-        if self._under_way is not None or self._is_closed:
+        if self._under_way is not None or self.is_closed:
             return
         if not self._waiting:
             self.turn_page()
         if not self._waiting:
             return
         page = self._under_way = self._waiting.popleft()
+        self._kept_back = 0
         self._is_flushing = True
         try:
             self._committer.commit(Batch(page.admitted, page.retired), partial(self._committed, page))
         finally:
             self._is_flushing = False
 
+    def keep_back(self) -> None:
+        """What stands on the page may wait for the next flush: the store is one that never waits for anything.
+
+        A command that is alone so gets into the log together with its outcome. It gets there in any case: by a flush
+        soon, which whoever calls this sees to, or when the journal is closed.
+        """
+        self._kept_back = len(self.page.admitted)
+
     def close(self) -> None:
-        """Write no more; a page that is under way is still decided."""
-        self._is_closed = True
+        """Write no more than what was kept back; a page that is under way is still decided."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        if self._kept_back and self._under_way is None:
+            # And nothing of the turn that fails now, which may be half of what it should be.
+            kept = self.page.admitted[: self._kept_back]
+            self._committer.commit(Batch(kept, ()), partial(self._committed, Page()))
         for page in (*self._waiting, self.page):
             page.decided.reach()
 

@@ -56,6 +56,10 @@ TURN_LIMIT: Final = 256
 """Messages that retire in one turn, at most, before the event loop gets to do other things."""
 
 
+LONGEST_KEPT_BACK_S: Final = 0.01
+"""How long a command that is alone may run on a worker and not be in the log, where the store never waits."""
+
+
 class MessageBus:
     """Takes commands, and gives receipts; open one with `driven.open_bus`."""
 
@@ -75,6 +79,7 @@ class MessageBus:
         self._registry: Final = registry
         self._conductor: Final = conductor
         self._admit: Final = conductor.reception.command
+        self._send_lone: Final = conductor.lone_commands().send
         self._store: Final = store
         self._followers: Final = followers
         self._waits_for_store: Final = store.is_blocking and store.durability != "none"
@@ -86,6 +91,8 @@ class MessageBus:
         self._publisher: Final = Publisher(self._observer.look, self._loop)
         progress.on_told = self._publisher.post_if_due
         self._is_pump_due = False
+        self._flushing: asyncio.TimerHandle | None = None
+        """The turn that sees to it that no lone command waits long to get into the log."""
         self._is_turning = False
         self._accepted_since_pump = 0
         self._context: Final = contextvars.copy_context()
@@ -272,7 +279,7 @@ class MessageBus:
     async def _accept(self, offered: Draft, command_id: str | None, wait_s: float | None, trace: str) -> Receipt:
         if asyncio.get_running_loop() is not self._loop:
             return await asyncio.wrap_future(self._visit(self._accept(offered, command_id, wait_s, trace)))
-        if not self._entrance.is_free:
+        if not self._entrance.places:
             self._check_open()
             await self._entrance.enter(wait_s)
         try:
@@ -291,30 +298,32 @@ class MessageBus:
         return receipt
 
     def _see_to_it(self) -> None:
-        """Give the conductor a turn: soon, for many at once; now, if all there is to do is to send one to a worker."""
-        head = self._conductor.sequencer.head
-        if head is not None and head.is_on_lane and len(self._conductor.sequencer) == 1:
-            accepted = self._accepted_since_pump
-            self.turn_now()
-            self._accepted_since_pump = accepted  # the event loop has not got to do anything else
-        else:
+        """Give the conductor a turn soon, unless all there is to do is to send one command to a worker."""
+        if not self._send_lone():
             self.wake()
+        elif self._flushing is None:
+            self._flushing = self._loop.call_later(LONGEST_KEPT_BACK_S, self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = None
+        self.wake()
 
     async def _accept_all(self, offered: Sequence[Draft], trace: str) -> list[Receipt]:
         if asyncio.get_running_loop() is not self._loop:
             return await asyncio.wrap_future(self._visit(self._accept_all(offered, trace)))
         receipts: list[Receipt] = []
-        for number, one in enumerate(offered, 1):
-            if not self._entrance.is_free:
+        while (count := len(receipts)) < len(offered):
+            if not (places := self._entrance.places):
                 self._check_open()
-                await self._entrance.enter(None)
+                await self._entrance.enter(None)  # one place, and perhaps others wait for the next
             try:
                 self._check_open()
-                receipts.append(self._admit(one, None, trace))
+                several = offered[count : count + min(places or 1, TURN_LIMIT)]
+                receipts += [self._admit(one, None, trace) for one in several]
             finally:
-                if not self._is_pump_due:
-                    self.wake()
-            if number % TURN_LIMIT == 0:
+                self.wake()
+            self._accepted_since_pump += len(several)
+            if self._accepted_since_pump >= TURN_LIMIT:
                 await asyncio.sleep(0)
         for receipt in receipts if self._followers.is_waited_for else ():
             receipt.follow(self._followers)

@@ -106,6 +106,10 @@ class Tally:
         self._burst_ns = now_ns = self._clock_ns()
         return now_ns
 
+    def burst_ends(self) -> None:
+        """The next command is admitted at another time."""
+        self._burst_ns = 0
+
     def turn_begins(self, early: int) -> None:
         """So many outcomes wait in the reorder buffer: never more than now, before any of them retires."""
         self._burst_ns = 0
