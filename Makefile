@@ -5,6 +5,7 @@ PYTHONS ?= python3.12 python3.13
 VENV    ?= .venv
 ROOT    ?=
 COMMANDS ?= 10000000
+EVENTS  ?= 1000000
 SEED    ?= 1
 
 PY    := $(VENV)/bin/python
@@ -12,7 +13,7 @@ STAMP := $(VENV)/.installed-from-pyproject
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-pythons stress stress-durable test-cpython-executor check lint types imports docs-check wheel-check bench bench-quick soak format clean
+.PHONY: help demo test test-pythons stress stress-durable test-cpython-executor check lint types imports docs-check wheel-check bench bench-quick rebuild soak format clean
 
 help: ## this list
 	@echo 'make <target>, where <target> is one of'
@@ -79,6 +80,9 @@ bench: $(STAMP) ## single figures of every contender, with pytest-benchmark; min
 
 bench-quick: $(STAMP) ## everything beside its rivals, in less than 90 s; writes driven-bench/report.md
 	@$(PY) -m driven bench --quick
+
+rebuild: $(STAMP) ## EVENTS=n events rebuilt beside what is read, killed half way and resumed; its memory and pace
+	@$(PY) -m benchmarks.rebuilding --events $(EVENTS)
 
 soak: $(STAMP) ## COMMANDS=n commands through workers, and the memory of all processes; writes soak/
 	@$(PY) -m benchmarks.soak --commands $(COMMANDS)

@@ -82,6 +82,7 @@ class MessageBus:
         self._send_lone: Final = conductor.lone_commands().send
         self._store: Final = store
         self._followers: Final = followers
+        self._awaited: Final = followers if followers.is_waited_for else None
         self._waits_for_store: Final = store.is_blocking and store.durability != "none"
         self._loop: Final = asyncio.get_running_loop()
         self._entrance: Final = Entrance(settings.max_pending, conductor.sequencer.__len__)
@@ -288,8 +289,8 @@ class MessageBus:
         finally:  # when nothing was admitted as well: the place goes to the next at the entrance
             if not self._is_pump_due:
                 self._see_to_it()
-        if self._followers.is_waited_for:
-            receipt.follow(self._followers)
+        if self._awaited is not None:
+            receipt.follow(self._awaited)
         if self._waits_for_store:
             await self._until_durable(self._conductor.page)
         self._accepted_since_pump += 1
@@ -325,7 +326,7 @@ class MessageBus:
             self._accepted_since_pump += len(several)
             if self._accepted_since_pump >= TURN_LIMIT:
                 await asyncio.sleep(0)
-        for receipt in receipts if self._followers.is_waited_for else ():
+        for receipt in receipts if self._awaited is not None else ():
             receipt.follow(self._followers)
         if self._waits_for_store:
             await self._until_durable(self._conductor.page)
