@@ -1,0 +1,222 @@
+"""The service from end to end: `driven run` as a process, many clients, a signal in the middle, the log afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import httpx
+import pytest
+
+from driven.adapters.stores.sqlite.store import SqliteStore
+from driven.service.event_store import READ_CHUNK, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from driven.service.event_store import LogRecord
+
+APPLICATIONS = Path(__file__).parents[1] / "applications"
+CLIENTS = 200
+LONGEST_S = 60.0
+LISTENING = re.compile(r"listening on (http://[\d.]+:\d+)")
+
+
+class Service(NamedTuple):
+    """A running service."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+
+@contextmanager
+def running(folder: Path, *typed: str) -> Iterator[Service]:
+    """`driven run shop:api` in a folder of its own, on a port of its own."""
+    places = [str(APPLICATIONS), *(place for place in sys.path if place)]
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("DRIVEN_")}
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "driven", "run", "shop:api", "--port", "0", *typed],
+        cwd=folder,
+        env={**variables, "PYTHONPATH": os.pathsep.join(places)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        told = [process.stderr.readline(), process.stderr.readline()]
+        found = LISTENING.match(told[-1])
+        assert found is not None, told
+        yield Service(process, found[1])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ended(service: Service, number: signal.Signals) -> tuple[int, str]:
+    """Send a signal; the exit code, and what was said until the end."""
+    service.process.send_signal(number)
+    _, said = service.process.communicate(timeout=LONGEST_S)
+    return service.process.returncode, said
+
+
+def log_in(folder: Path) -> list[LogRecord]:
+    """All that the log of a service holds."""
+    store = SqliteStore(folder / "driven.db")
+    records: list[LogRecord] = []
+    while found := store.read(len(records), READ_CHUNK):
+        records += found
+    store.close()
+    return records
+
+
+class Client:
+    """Sends commands one after the other, each under an id of its own, until the service is gone."""
+
+    def __init__(self, number: int, client: httpx.AsyncClient) -> None:
+        """`number` tells it from the others."""
+        self._number = number
+        self._client = client
+        self.answers: dict[str, int] = {}
+        """Status by command id; of those that got no answer there is none."""
+
+    async def send_all(self, answered: asyncio.Semaphore) -> None:
+        """Some are handled, some refused, some fail, some are wrong; some wait and some do not."""
+        for turn in range(10_000):
+            command_id = f"c{self._number}-{turn}"
+            amount = (1, 2, 11, 3, "x")[turn % 5]
+            prefer = ("wait=20", "respond-async", "wait=20; until=settled")[turn % 3]
+            try:
+                answer = await self._client.post(
+                    "/commands/shop.PlaceOrder",
+                    json={"order_id": command_id, "amount": amount},
+                    headers={"Idempotency-Key": command_id, "Prefer": prefer},
+                )
+            except httpx.TransportError:
+                return
+            self.answers[command_id] = answer.status_code
+            answered.release()
+            if answer.status_code == 503:
+                return
+
+
+async def flood(service: Service, before_signal: int) -> dict[str, int]:
+    """All clients at once; SIGTERM when so many answers came. Status by command id."""
+    limits = httpx.Limits(max_connections=CLIENTS)
+    async with httpx.AsyncClient(base_url=service.url, limits=limits, timeout=LONGEST_S) as client:
+        answered = asyncio.Semaphore(0)
+        clients = [Client(number, client) for number in range(CLIENTS)]
+        sending = asyncio.gather(*(one.send_all(answered) for one in clients))
+        for _ in range(before_signal):
+            await answered.acquire()
+        service.process.send_signal(signal.SIGTERM)
+        await sending
+    return {command_id: status for one in clients for command_id, status in one.answers.items()}
+
+
+@pytest.mark.timeout(110)
+def test_what_was_answered_is_in_the_log_once_and_what_was_accepted_is_carried_out(tmp_path: Path) -> None:
+    """X4, U5: 200 clients, SIGTERM in the middle. No 2xx is lost or doubled, and nothing that was accepted is left."""
+    with running(tmp_path) as service:
+        answers = asyncio.run(flood(service, before_signal=1_000))
+        _, said = service.process.communicate(timeout=LONGEST_S)
+
+    records = log_in(tmp_path)
+    logged = Counter(record.message.envelope.id for record in records)
+    by_id = {record.message.envelope.id: record for record in records}
+    assert service.process.returncode == 128 + signal.SIGTERM
+    assert "Traceback" not in said
+    assert {200, 202, 422} <= set(answers.values()) <= {200, 202, 422, 503}
+    for command_id, status in answers.items():
+        if status in {200, 202}:
+            assert logged[command_id] == 1, (command_id, status)
+        elif status == 503:
+            assert logged[command_id] == 0, (command_id, status)
+    assert max(logged.values()) == 1
+    assert [record.message.envelope.position for record in records] == list(range(1, len(records) + 1))
+    assert {record.outcome.status for record in by_id.values() if record.outcome} == {Status.SUCCEEDED, Status.FAILED}
+    assert all(record.outcome is not None for record in records)
+
+
+def test_a_service_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    """U4, U9: accepted is durable; sent again under the same key, it is not done twice."""
+    body, key = {"order_id": "a", "amount": 2}, {"Idempotency-Key": "order-a"}
+    with running(tmp_path) as service:
+        first = httpx.post(f"{service.url}/commands/shop.PlaceOrder", json=body, headers=key)
+        service.process.kill()
+    with running(tmp_path) as service:
+        again = httpx.post(f"{service.url}/commands/shop.PlaceOrder", json=body, headers=key)
+        found = httpx.get(f"{service.url}/orders/a")
+        code, said = ended(service, signal.SIGINT)
+
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert (first.json()["position"], again.json()["position"], found.json()) == (1, 1, 2)
+    assert (code, said) == (128 + signal.SIGINT, "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (("shop:api", "--host", "0.0.0.0"), "nothing keeps anybody out"),  # noqa: S104 - refused
+        (("shop:nothing",), "applications in shop: shop:app"),
+        (("shop:api", "--store", "sqlite:////nowhere/at/all.db"), "nowhere"),
+    ],
+)
+def test_what_cannot_be_served_ends_with_2_and_says_why(tmp_path: Path, typed: tuple[str, ...], words: str) -> None:
+    """Bad input gets an error that names the culprit and the remedy."""
+    places = [str(APPLICATIONS), *(place for place in sys.path if place)]
+    done = subprocess.run(
+        [sys.executable, "-m", "driven", "run", *typed],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_S,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_host_that_there_is_not_is_named(tmp_path: Path) -> None:
+    """Where something keeps others out."""
+    places = [str(APPLICATIONS), *(place for place in sys.path if place)]
+    done = subprocess.run(
+        [sys.executable, "-m", "driven", "run", "shop:api", "--host", "no.such.host.invalid"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places), "DRIVEN_HTTP_ALLOW_ANONYMOUS": "true"},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_S,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "[http] host = 'no.such.host.invalid' is no address" in done.stderr
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    """With what to do about it."""
+    with running(tmp_path) as service:
+        port = service.url.rpartition(":")[2]
+        (tmp_path / "other").mkdir()
+        with subprocess.Popen(
+            [sys.executable, "-m", "driven", "run", "shop:api", "--port", port],
+            cwd=tmp_path / "other",
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(APPLICATIONS), *filter(None, sys.path)])},
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as second:
+            _, said = second.communicate(timeout=LONGEST_S)
+
+    assert second.returncode == 2
+    assert f"[http] port = {port} of 127.0.0.1 cannot be listened on" in said
