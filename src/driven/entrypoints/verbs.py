@@ -17,6 +17,7 @@ from driven.entrypoints.drawing.check import check_page
 from driven.entrypoints.drawing.doctor import doctor_page
 from driven.entrypoints.drawing.placement import placement_page
 from driven.entrypoints.drawing.rebuild import rebuild_page
+from driven.entrypoints.drawing.schema import schema_page
 from driven.entrypoints.drawing.top import top_page
 from driven.entrypoints.drawing.verify import verify_page
 from driven.entrypoints.log_verb import Log, StoreUrl, ToPosition
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from driven.entrypoints.reports.doctor import DoctorReport
     from driven.entrypoints.reports.placement import PlacementReport
     from driven.entrypoints.reports.top import TopReport
+    from driven.entrypoints.schema.report import SchemaReport
     from driven.verification.report import VerificationReport
 
 DESCRIPTION: Final = "Driven, a message bus: looks at applications and machines. `driven --version` says which it is."
@@ -67,7 +69,16 @@ ConfigFile: TypeAlias = Annotated[
 class Answer(NamedTuple):
     """What a verb found out, for programs and for people."""
 
-    report: CheckReport | PlacementReport | DoctorReport | BenchReport | TopReport | VerificationReport | RebuildReport
+    report: (
+        CheckReport
+        | PlacementReport
+        | DoctorReport
+        | BenchReport
+        | TopReport
+        | VerificationReport
+        | RebuildReport
+        | SchemaReport
+    )
     page: Page
 
 
@@ -208,6 +219,28 @@ class Verify(msgspec.Struct, frozen=True):
         return Answer(report, verify_page(report))
 
 
+class Schema(msgspec.Struct, frozen=True):
+    """Show what an application records, and what has changed since a baseline, and whether logs can still be read."""
+
+    application: ModuleApp
+    against: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help="A baseline to compare with, as --write wrote it.")
+    ] = None
+    write: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help="Write the schemas there, unless a log could not be read.")
+    ] = None
+    json: AsJson = False
+
+    def answer(self) -> Answer:
+        """Compare, and write."""
+        from driven.entrypoints.loading import load_application  # noqa: PLC0415 - see the head of this module
+        from driven.entrypoints.schema.report import schema_report  # noqa: PLC0415 - the same
+
+        application = load_application(self.application)
+        report = schema_report(application, self.application, self.against, self.write)
+        return Answer(report, schema_page(report))
+
+
 class Run(msgspec.Struct, frozen=True):
     """Serve an application over HTTP, until SIGTERM or Ctrl-C; needs the extra `http`."""
 
@@ -280,6 +313,7 @@ Verb: TypeAlias = (
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Top, tyro.conf.subcommand("top")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
+    | Annotated[Schema, tyro.conf.subcommand("schema")]
     | Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Dispatch, tyro.conf.subcommand("dispatch")]
     | Annotated[Log, tyro.conf.subcommand("log")]

@@ -57,6 +57,11 @@ class Registry:
         self.snapshot_schemas: Final = {self.aggregate_name(one): snapshot_schema(one) for one in sourced}
         """Of the event-sourced aggregates, by name."""
 
+    @property
+    def aggregates(self) -> dict[str, type[Aggregate]]:
+        """The aggregate types that are known so far, by name."""
+        return {name: one for one, name in self._aggregate_names.items()}
+
     def aggregate_name(self, aggregate_type: type[Aggregate]) -> str:
         """The stable name of an aggregate type.
 

@@ -20,6 +20,9 @@ from driven.entrypoints.reports.doctor import DoctorReport, doctor_report
 from driven.entrypoints.reports.finding import Finding, Machine
 from driven.entrypoints.reports.placement import GroupReport, PlacedCommand, PlacementReport
 from driven.entrypoints.reports.top import TopReport
+from driven.entrypoints.schema.comparison import TypeChange
+from driven.entrypoints.schema.document import SchemaDocument
+from driven.entrypoints.schema.report import SchemaReport
 from driven.pool.cpus import CpuCount
 from driven.verification.report import CommandDifference, VerificationReport
 
@@ -55,6 +58,9 @@ def rows(heading: str) -> Iterator[list[str]]:
         ("## The record of a digest", DigestReport),
         ("## The record of a tree", CausationTree),
         ("### Nodes", Node),
+        ("## The record of schemas", SchemaReport),
+        ("### Changes of types", TypeChange),
+        ("### The document", SchemaDocument),
         ("## The record of the doctor", DoctorReport),
         ("### Findings", Finding),
         ("## The record of a run of benchmarks", BenchReport),
