@@ -270,6 +270,7 @@ class Simulation:
         settings: Settings | None = None,
         middleware: Sequence[Middleware] = (),
         store: EventStore | None = None,
+        clock_ns: Callable[[], int] | None = None,
     ) -> None:
         """Nothing has begun yet.
 
@@ -281,6 +282,7 @@ class Simulation:
             settings: the configuration; None: the default.
             middleware: hooks, called in this order.
             store: where the log is; None: in memory. What an earlier simulation left there is taken up (U9).
+            clock_ns: nanoseconds since the epoch, read once per admission; None: a second more at each reading.
 
         """
         faults = faults or Faults()
@@ -305,7 +307,7 @@ class Simulation:
             followers=Followers(Projections(self.registry)),
             routes=routes(self.registry, settings, groups),
             settings=settings.bus,
-            clock_ns=counting_clock(self.store.last_position),
+            clock_ns=clock_ns or counting_clock(self.store.last_position),
             hooks=Hooks(middleware),
             lane=self.lane if groups else None,
             groups=groups,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from driven.errors import StoreFailed
+from driven.service.built_in import type_id_of
 from driven.service.event_store import READ_CHUNK, LoggedMessage, LoggedOutcome, MessageKind, Status
 
 if TYPE_CHECKING:
@@ -89,8 +90,8 @@ class Recording:
         if message.kind is not MessageKind.COMMAND or outcome is None:
             return None
         position = message.envelope.position
-        if outcome.status is Status.MOVED:
-            return None
+        if outcome.status is Status.MOVED or type_id_of(message.name) is not None:
+            return None  # nothing of it happened there; or it is the bus's own, with a handler of the bus
         if outcome.status is Status.STARTED:
             self._started[position] = message
             return None
