@@ -29,6 +29,7 @@ from deeds_to_call import (
 )
 from driven import DrivenError, Executor, ExecutorBroken, InfrastructureError, WorkerDied
 from driven.calls import RETURNED
+from driven.executor.manager import FAILED_STARTS
 from driven.wire import RecordKind
 
 if TYPE_CHECKING:
@@ -215,6 +216,52 @@ def test_eight_threads_submit_while_workers_are_killed_again_and_again(each: int
     assert [call.result() for call, error in zip(calls, errors, strict=True) if error is None] == [
         number for number, error in enumerate(errors) if error is None
     ]
+
+
+def kill_starting(executor: Executor, number: int) -> None:
+    """Kill so many workers, each before it is ready."""
+    killed: set[int] = set()
+
+    def starting() -> list[int]:
+        with executor._desk.lock:  # noqa: SLF001 - nobody else knows who is not ready yet
+            links = executor._desk.links.values()  # noqa: SLF001 - as above
+            return [link.worker.pid for link in links if not link.is_ready and link.worker.pid not in killed]
+
+    while len(killed) < number:
+        until(lambda: bool(starting()))
+        killed.add(pid := starting()[0])
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_workers_killed_while_they_start_do_not_break_an_executor_that_has_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D1, P15: as long as one serves, starting is tried again; nothing is lost, and the killing may end."""
+    monkeypatch.setattr("driven.pool.backoff.BACKOFF_S", 0.001)
+    with Executor(2) as executor:
+        held = executor.submit(wait_for, str(tmp_path / "go"))
+        until((tmp_path / "go").exists)
+        others = [executor.submit(abs, -number) for number in range(20)]
+        kill_starting(executor, 2 * FAILED_STARTS)
+        results = [other.result(PATIENCE_S) for other in others]
+        (tmp_path / "go").unlink()
+        held.result(PATIENCE_S)
+
+    assert results == list(range(20))
+
+
+def test_workers_killed_while_they_start_break_an_executor_that_has_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D1: nobody waits for ever for processes that cannot be had; the error says how the last one ended."""
+    monkeypatch.setattr("driven.pool.backoff.BACKOFF_S", 0.001)
+    with Executor(1) as executor:
+        call = executor.submit(abs, -1)
+        kill_starting(executor, FAILED_STARTS)
+        error = call.exception(PATIENCE_S)
+
+    assert isinstance(error, ExecutorBroken)
+    assert f"{FAILED_STARTS} workers in a row" in error.reason
+    assert "SIGKILL" in error.reason
 
 
 def test_an_initializer_that_dies_breaks_the_executor() -> None:

@@ -6,8 +6,8 @@
                 |           `-----------`--------`- raises, exits: that is the result
 
 The number of the call stands in the status words from before it is unpickled until its result is published: exactly
-that call is blamed when the worker dies (W3). The first thing to run is the initializer; if that raises, the worker
-says that it is unfit, and ends.
+that call is blamed when the worker dies (W3). The first thing to run is the initializer, if there is one; if that
+raises, the worker says that it is unfit, and ends.
 
 ``__main__`` is an empty module here, never the user's program, which runs once: a reference into it must not find what
 the worker's own program happens to call by that name.
@@ -72,11 +72,11 @@ class CallWork:
     def run(self, loop: Loop, body: Body) -> None:
         """Run one call, and tell its result."""
         (number,) = CALL_HEAD.unpack_from(body)
-        loop.status.begin(number, 0, time.monotonic_ns())
         if number == SETUP:
-            _set_up(body)
+            _set_up(loop, body)
             loop.tell(RecordKind.HELLO, encode(Hello(())))
         else:
+            loop.status.begin(number, 0, time.monotonic_ns())
             began_ns = time.perf_counter_ns()
             try:
                 call = unpickled(memoryview(body)[CALL_HEAD.size :])
@@ -103,11 +103,12 @@ class CallWork:
             return _told(Ending.RAISED, error)
 
 
-def _set_up(body: Body) -> None:
-    """Do what comes before the first call; an initializer may raise anything."""
+def _set_up(loop: Loop, body: Body) -> None:
+    """Do what comes before the first call; an initializer may raise anything, and is to blame if the worker dies."""
     authkey, initializer, arguments = unpickled(memoryview(body)[CALL_HEAD.size :])
     process.current_process().authkey = authkey
     if initializer is not None:
+        loop.status.begin(SETUP, 0, time.monotonic_ns())
         initializer(*arguments)
 
 

@@ -51,7 +51,7 @@ GROUP: Final = "calls"
 """All workers of an executor are of this group."""
 
 FAILED_STARTS: Final = 3
-"""So many workers that die before they are ready, one after the other, break the executor."""
+"""So many workers that die before they are ready, one after the other, break an executor that has no other worker."""
 
 STOP_TIMEOUT_S: Final = 5.0
 """What a worker may take to end by itself when all is done."""
@@ -346,7 +346,9 @@ class Manager:
     def _note_failed_start(self, reason: str) -> None:
         self._failed_starts += 1
         logger.warning("A worker did not get ready, %d in a row by now: %s", self._failed_starts, reason)
-        if self._failed_starts >= FAILED_STARTS:
+        with self._desk.lock:
+            is_served = any(link.is_ready for link in self._desk.links.values())
+        if self._failed_starts >= FAILED_STARTS and not is_served:
             self._break(ExecutorBroken(f"{self._failed_starts} workers in a row did not get ready; the last: {reason}"))
         else:
             self._hire_for_what_waits()
