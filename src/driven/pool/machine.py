@@ -10,6 +10,7 @@ scheduler/sched-bwc (the same file in version 1).
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -68,7 +69,11 @@ class MachineWatch:
 
 
 def _cpu_seconds() -> tuple[float, float]:
-    times = psutil.cpu_times()
+    try:
+        times = psutil.cpu_times()
+    except (psutil.Error, OSError):  # no /proc: then nobody is seen to work, and all may be idle
+        now_s = time.monotonic()
+        return now_s, now_s
     waiting_s = float(getattr(times, "iowait", 0.0))
     guests_s = float(getattr(times, "guest", 0.0)) + float(getattr(times, "guest_nice", 0.0))  # are in user as well
     return float(times.idle) + waiting_s, float(sum(times)) - guests_s

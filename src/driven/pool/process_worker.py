@@ -68,7 +68,7 @@ class ProcessWorker:
             self._process, self._lifeline = self._start(plan)
             until_started.pop_all()
         self.channel.close_remote_descriptors()
-        self._seen: Final = psutil.Process(self._process.pid)
+        self._seen: Final = _seen(self._process.pid)
         self._usage: Usage | None = None
         self.end_descriptor: Final = _pidfd(self._process.pid)
         """Readable when it has died; -1 where there is no such thing, and `has_died` must be asked."""
@@ -150,15 +150,18 @@ class ProcessWorker:
 
     def measure(self) -> None:
         """Read both from the system."""
-        with contextlib.suppress(psutil.Error), self._seen.oneshot():
-            times = self._seen.cpu_times()
-            self._usage = Usage(self._seen.memory_info().rss, times.user + times.system)
+        seen = self._seen
+        if seen is None:
+            return
+        with contextlib.suppress(psutil.Error, OSError), seen.oneshot():
+            times = seen.cpu_times()
+            self._usage = Usage(seen.memory_info().rss, times.user + times.system)
 
     def is_stopped(self) -> bool:
         """Whether the kernel says so; a debugger that has stopped it does not count."""
         try:
-            return self._seen.status() == psutil.STATUS_STOPPED
-        except psutil.Error:
+            return self._seen is not None and self._seen.status() == psutil.STATUS_STOPPED
+        except (psutil.Error, OSError):
             return False
 
     def bury(self) -> Failure:
@@ -176,6 +179,14 @@ class ProcessWorker:
         for descriptor in (self._lifeline, self._faults, *([self.end_descriptor] if self.end_descriptor >= 0 else [])):
             os.close(descriptor)
         return cause
+
+
+def _seen(pid: int) -> psutil.Process | None:
+    """A process as the system shows it; None where it shows none: without /proc nobody sees what workers take."""
+    try:
+        return psutil.Process(pid)
+    except (psutil.Error, OSError):
+        return None
 
 
 def _pidfd(pid: int) -> int:
