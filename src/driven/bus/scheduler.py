@@ -153,9 +153,8 @@ class Scheduler(Generic[CandidateT]):
         return len(self._workers[worker_id].held)
 
     def has_waiting(self, group: str) -> bool:
-        """Whether commands wait for any worker of this group. May be asked from another thread: it is a guess there."""
-        queue = self._group(group).queue
-        return bool(queue.row or queue.late)
+        """Whether commands wait that one more worker of this group could take; from another thread it is a guess."""
+        return self._group(group).has_waiting
 
     def holder_of(self, position: int) -> int | None:
         """The worker that the command at this position was given to and has not finished; None: nobody has it."""

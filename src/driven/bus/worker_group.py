@@ -92,6 +92,14 @@ class Worker(Generic[CandidateT]):
         return not self.is_refusing and (not self.held or (self.held_ns < self.group.credit_ns and not self.is_full))
 
     @property
+    def is_crowded(self) -> bool:
+        """Whether it has so much to do that a key should move, and one that may: all that it has of it waits."""
+        if self.held_ns + self.waiting_ns <= PATIENCE_NS:
+            return False
+        homes = [home for _, home in tuple(self.homes)]
+        return any(home.worker is self and len(home.queue) and not home.held for home in homes)
+
+    @property
     def first_home(self) -> Home[CandidateT] | None:
         """The key whose oldest candidate is the oldest of all that wait for this worker alone."""
         homes = self.homes
@@ -136,6 +144,16 @@ class WorkerGroup(Generic[CandidateT]):
         self._home_of: dict[str, Home[CandidateT]] = {}
         self._crowded: dict[Worker[CandidateT], None] = {}
         """Workers for which something waits, in the order in which they are looked at."""
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether anything waits that one more worker could take: for anybody, or with a key that would move to it.
+
+        Asked by another thread: it looks at copies, and what it says may be over by then.
+        """
+        if self.queue.row or self.queue.late:
+            return True
+        return bool(self.reserved) and any(worker.is_crowded for worker in tuple(self.workers.values()))
 
     def add(self, worker: Worker[CandidateT]) -> None:
         """A worker with nothing to do."""

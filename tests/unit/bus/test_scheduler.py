@@ -445,6 +445,41 @@ def test_a_key_whose_worker_is_busy_for_a_short_time_waits_for_it() -> None:
     assert assigned(scheduler) == {1: [2]}
 
 
+def test_what_waits_for_an_overloaded_home_is_a_reason_for_one_more_worker() -> None:
+    """D5, sticky: it would move to a worker with nothing to do; what cannot move is no reason, nor a short wait."""
+    scheduler = scheduler_with(1, COST_NS)
+    for position, key in ((1, "a"), (2, "b")):
+        enqueue(scheduler, [position], LONG, sticky_key=key)
+        assigned(scheduler)
+        scheduler.complete(1, position, COST_NS[LONG])
+    enqueue(scheduler, [3], LONG, sticky_key="a")
+    assigned(scheduler)
+
+    enqueue(scheduler, [4], LONG, sticky_key="a")
+    assert not scheduler.has_waiting("default"), "its key does not move while its worker holds a command of it"
+    enqueue(scheduler, [5], LONG, sticky_key="b")
+    assert scheduler.has_waiting("default")
+
+    scheduler.add_worker(2, "default")
+    assert assigned(scheduler) == {2: [5]}
+    assert not scheduler.has_waiting("default")
+
+
+def test_what_waits_a_short_time_for_its_home_is_no_reason_for_one_more_worker() -> None:
+    """Sticky: a few milliseconds are no reason to leave a warm cache, and none to start a process."""
+    scheduler = scheduler_with(1, {SHORT: PATIENCE_NS // 4})
+    for position, key in ((1, "a"), (2, "b")):
+        enqueue(scheduler, [position], sticky_key=key)
+        assigned(scheduler)
+        scheduler.complete(1, position, PATIENCE_NS // 4)
+    enqueue(scheduler, [3], sticky_key="a")
+    assigned(scheduler)
+    enqueue(scheduler, [4], sticky_key="b")
+
+    assert assigned(scheduler) == {}
+    assert not scheduler.has_waiting("default")
+
+
 def calls_of_one_round_trip(workers: int) -> int:
     """How many functions run while one command is given out and finished, with every worker idle."""
     scheduler = scheduler_with(workers, COST_NS)
