@@ -89,6 +89,9 @@ class CallWork:
             _tell(loop, RESULT_HEAD.pack(number, time.perf_counter_ns() - began_ns, ending), result)
         loop.status.end()
 
+    def close(self) -> None:
+        """Nothing was made that would have to be finalised."""
+
     def _ended(
         self, loop: Loop, function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]
     ) -> tuple[Ending, bytes]:

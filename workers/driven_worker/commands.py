@@ -34,6 +34,8 @@ from driven.wire import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from driven.ring.channel import Body
     from driven.service.execution import Execution
     from driven.wire import AggregateState, Failure, Submission
@@ -52,10 +54,12 @@ SHORT_NS: Final = 300_000
 class CommandWork:
     """Runs commands by `execution`; as long-lived as the worker."""
 
-    __slots__ = ("_execution", "_short")
+    __slots__ = ("_close", "_execution", "_short")
 
-    def __init__(self, execution: Execution) -> None:
+    def __init__(self, execution: Execution, close: Callable[[], None]) -> None:
+        """`close` finalises what was made for the application in this worker."""
         self._execution = execution
+        self._close = close
         self._short: set[int] = set()
         """Types whose latest command was a short one."""
 
@@ -91,6 +95,10 @@ class CommandWork:
             failed = Failed(failure_of(error))
             loop.tell(_COMPLETION, encode(Completion(position, generation, elapsed_ns, failed, began_ns)))
         loop.status.end()
+
+    def close(self) -> None:
+        """Finalise objects of scope APP."""
+        self._close()
 
     def _is_short(self, type_id: int, elapsed_ns: int) -> bool:
         """Note what a command took, and say whether the bus may sleep on for as long as the next of its type takes."""

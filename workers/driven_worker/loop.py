@@ -54,6 +54,9 @@ class Work(Protocol):
     def run(self, loop: Loop, body: Body) -> None:
         """Run it, tell the outcome, and raise nothing that is its own fault (W6)."""
 
+    def close(self) -> None:
+        """Finalise what was made for it, when the worker has left in order; may raise what finalizers raise."""
+
 
 class Loop:
     """Has `work` done with what comes through `channel`, until told to stop."""
@@ -109,6 +112,10 @@ class Loop:
             else:
                 self.wait()
         self.status.state = WorkerState.STOPPING
+
+    def close(self) -> None:
+        """Be done with the work; see `Work.close`."""
+        self._work.close()
 
     def leave(self) -> None:
         """Have `run` end when the running command is done, whether the bus still listens or not; from any thread.

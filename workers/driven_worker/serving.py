@@ -28,7 +28,7 @@ def application_work(assignment: Assignment, reference: str, tell: TellProgress)
         importlib.import_module(module)
     registry = build_registry(resolve_application(reference))
     warm_up(registry)
-    work = CommandWork(Execution(registry, assignment.log_id, tell))
+    work = CommandWork(Execution(registry, assignment.log_id, tell), registry.injector.close)
     return work, Hello(wiring_of(registry), _source(reference, registry))
 
 

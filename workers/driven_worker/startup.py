@@ -5,6 +5,7 @@
     attach the channel -> pin -> limit memory -> import, make and warm up what is to be done
                            |                                                        |
                            '-- anything goes wrong: UNFIT, and exit code 1          HELLO -> loop ... STOP -> GOODBYE
+                                                                         objects of scope APP are finalised <----'
 
 Runs once, on the main thread of a worker process or on a worker thread, for as long as the worker lives. What cannot be
 told through the channel, because there is none, is raised.
@@ -12,6 +13,7 @@ told through the channel, because there is none, is raised.
 
 from __future__ import annotations
 
+import logging
 import os
 import traceback
 from typing import TYPE_CHECKING
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from driven.wire import Assignment, Hello
     from driven_worker.loop import Work
 
+logger = logging.getLogger("driven.worker")
+
 READY_TO_LEAVE = 0
 UNFIT = 1
 
@@ -44,6 +48,10 @@ def serve(assignment: Assignment, get_ready: Callable[[Assignment, Channel], Loo
             channel.send(RecordKind.UNFIT, encode(Unfit(_reason(error), traceback.format_exc())))
             return UNFIT
         loop.tell(RecordKind.GOODBYE, b"")
+        try:
+            loop.close()
+        except BaseException:  # the bus has heard all that it wants to hear
+            logger.exception("A worker has left, and what was made for its application could not be finalised.")
         return READY_TO_LEAVE
 
 

@@ -240,8 +240,9 @@ class WorkerPool:
             if worker.verdict is not None:
                 if self._now_s >= worker.kill_at_s:
                     worker.kill()
-            elif watch.leave_at_s is not None and self._now_s >= watch.leave_at_s:
-                self._condemn(worker, STOPPED, self._plan.grace_s)
+            elif watch.leave_at_s is not None:  # it has said goodbye, and may finalise what it has in silence
+                if self._now_s >= watch.leave_at_s:
+                    self._condemn(worker, STOPPED, self._plan.grace_s)
             elif verdict := watch.look(self._step_s):
                 self._condemn(worker, verdict, self._plan.grace_s)
 

@@ -52,7 +52,7 @@ class Bus:
     def __init__(self, ring_bytes: int) -> None:
         self.channel = Channel.create(ring_bytes)
         self.worker_end = Channel.attach(self.channel.handoff().duplicated())
-        self.loop = Loop(self.worker_end, CommandWork(EXECUTION))
+        self.loop = Loop(self.worker_end, CommandWork(EXECUTION, REGISTRY.injector.close))
 
     def submit(self, command: Command, position: int) -> None:
         """Send a command."""

@@ -56,7 +56,7 @@ class Bus:
     def __init__(self) -> None:
         self.channel = Channel.create(1 << 20)
         self.worker_end = Channel.attach(self.channel.handoff().duplicated())
-        self.loop = Loop(self.worker_end, CommandWork(Execution(REGISTRY, "log")))
+        self.loop = Loop(self.worker_end, CommandWork(Execution(REGISTRY, "log"), REGISTRY.injector.close))
         self._bell = select.poll()
         self._bell.register(self.channel.doorbell_fileno(), select.POLLIN)
         self.channel.end_drain()
