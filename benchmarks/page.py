@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from driven.entrypoints.bench.markdown import aims_markdown, machine_sentence, summary_markdown
+from driven.entrypoints.bench.markdown import aims_markdown, ceiling_markdown, machine_sentence, summary_markdown
 from driven.entrypoints.bench.record import BenchReport
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def measured(report: BenchReport) -> str:
     return (
         f"{report.plan.rounds} rounds of `{report.command}`, {report.plan.workers} workers; medians, lowest and highest"
         f" in brackets. {machine_sentence(report)}\n\n{aims_markdown(report)}\n"
+        f"Beside the ceiling:\n\n{ceiling_markdown(report)}\n"
         f"And everybody in one table:\n\n{summary_markdown(report)}"
     )
 

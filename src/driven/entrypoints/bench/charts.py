@@ -74,7 +74,7 @@ def _colours(report: BenchReport) -> dict[str, str]:
 
 
 def _bars(report: BenchReport, axes: Axes, figure: Figure, title: str, label: str) -> bool:
-    found = [(one, spread(report.by_round(one.key, figure).values())) for one in report.present()]
+    found = [(one, spread(report.by_round(one.key, figure).values())) for one in report.drawn()]
     rows = [(one, values) for one, values in found if values is not None][::-1]
     for place, (one, values) in enumerate(rows):
         axes.barh(
@@ -115,7 +115,7 @@ def _order(report: BenchReport, axes: Axes) -> bool:
 
 def _round_trip(report: BenchReport, axes: Axes) -> bool:
     signs = {Figure.P50_US: ("o", "p50"), Figure.P99_US: ("D", "p99"), Figure.P999_US: ("|", "p99.9")}
-    rows = [one for one in report.present() if report.by_round(one.key, Figure.P50_US)][::-1]
+    rows = [one for one in report.drawn() if report.by_round(one.key, Figure.P50_US)][::-1]
     for place, one in enumerate(rows):
         colour = _colours(report)[one.key]
         found = [(sign, spread(report.by_round(one.key, figure).values())) for figure, (sign, _) in signs.items()]
@@ -149,7 +149,7 @@ def _lines(axes: Axes, one: Entrant, colour: str, points: list[tuple[float, Spre
 
 
 def _metg(report: BenchReport, axes: Axes) -> bool:
-    entrants = [one for one in report.present() if report.curves(one.key)]
+    entrants = [one for one in report.drawn() if report.curves(one.key)]
     for one in entrants:
         points = sorted(point for curve in report.curves(one.key).values() for point in curve)
         axes.plot(
@@ -190,7 +190,7 @@ def _binned(points: list[tuple[float, float]]) -> list[tuple[float, Spread]]:
 
 def _payload(report: BenchReport, axes: Axes) -> bool:
     sizes = report.parameters(Figure.ECHO_US)
-    for one in report.present():
+    for one in report.drawn():
         found = [(body, report.by_round(one.key, Figure.ECHO_US, body)) for body in sizes]
         points = [(body, spread(body / us * 1e6 / MEGABYTE for us in by_round.values())) for body, by_round in found]
         if kept := [(body, value) for body, value in points if value is not None]:
@@ -204,7 +204,7 @@ def _payload(report: BenchReport, axes: Axes) -> bool:
 
 def _scaling(report: BenchReport, axes: Axes) -> bool:
     counts = report.parameters(Figure.SCALED_RATE)
-    for one in report.present():
+    for one in report.drawn():
         found = [(count, spread(report.by_round(one.key, Figure.SCALED_RATE, count).values())) for count in counts]
         if kept := [(count, value) for count, value in found if value is not None]:
             _lines(axes, one, _colours(report)[one.key], kept)

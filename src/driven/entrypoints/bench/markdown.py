@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from driven.entrypoints.bench.tables import Table, aims, command, number, percent, summary, tables
+from driven.entrypoints.bench.cells import command, number, percent
+from driven.entrypoints.bench.tables import Table, aims, ceiling, summary, tables
 from driven.entrypoints.words import size
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ def markdown(report: BenchReport) -> str:
 def aims_markdown(report: BenchReport) -> str:
     """The table of aims alone, for a page of documentation."""
     return "\n".join(_grid(aims(report))) + "\n"
+
+
+def ceiling_markdown(report: BenchReport) -> str:
+    """The table of the ceiling alone."""
+    return "\n".join(_grid(ceiling(report))) + "\n"
 
 
 def summary_markdown(report: BenchReport) -> str:

@@ -86,9 +86,13 @@ def stops(plan: Plan, round_number: int) -> list[Stop]:
     return [stop for key in (*plan.contenders[first:], *plan.contenders[:first]) for stop in _stops_of(plan, key)]
 
 
+OF_BOUNDS: Final = (Measure.ROUND_TRIP, Measure.THROUGHPUT, Measure.METG)
+"""What is asked of a ceiling."""
+
+
 def _stops_of(plan: Plan, key: str) -> Iterator[Stop]:
     one = contender(key)
-    suitable = (Measure.THROUGHPUT,) if one.is_batched else tuple(Measure)
+    suitable = (Measure.THROUGHPUT,) if one.is_batched else OF_BOUNDS if one.is_bound else tuple(Measure)
     if not one.is_parallel:
         suitable = tuple(measure for measure in Measure if measure is not Measure.SCALING)
     if measures := tuple(measure for measure in suitable if measure in plan.measures):

@@ -24,6 +24,7 @@ class Entrant(msgspec.Struct, frozen=True):
     remark: str
     is_ours: bool
     is_batched: bool
+    is_bound: bool = False
 
 
 class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +54,10 @@ class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
         """Those that were measured one task at a time."""
         there = {sample.contender for sample in self.samples}
         return [entrant for entrant in self.entrants if entrant.key in there and not entrant.is_batched]
+
+    def drawn(self) -> list[Entrant]:
+        """Those of them that are compared in charts, in which a ceiling would leave nothing to see of the others."""
+        return [entrant for entrant in self.present() if not entrant.is_bound]
 
     def by_round(self, key: str, figure: Figure, parameter: float = 0.0) -> dict[int, float]:
         """One figure of one contender, by round."""
@@ -84,4 +89,5 @@ def entrant(contender: Contender) -> Entrant:
         contender.remark,
         contender.is_ours,
         contender.is_batched,
+        contender.is_bound,
     )

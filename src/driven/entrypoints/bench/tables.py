@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from driven.entrypoints.bench.figures import metg, ratio, spread
+from driven.entrypoints.bench.bounds import TITLES, ceiling_rows
+from driven.entrypoints.bench.cells import NOTHING, metg_shown, metgs, number, percent, shown, times, typed
+from driven.entrypoints.bench.figures import ratio, spread
 from driven.entrypoints.bench.samples import Figure, Measure
 from driven.entrypoints.words import counted, size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
-    from driven.entrypoints.bench.figures import Spread
     from driven.entrypoints.bench.record import BenchReport, Entrant
 
-NOTHING: Final = "-"
-"""A figure that was not measured."""
 THRESHOLDS: Final = (0.5, 0.9)
 MEGABYTE: Final = 1e6
 
@@ -39,49 +38,8 @@ class Table(NamedTuple):
 
 def tables(report: BenchReport) -> list[Table]:
     """All tables that have a row, the summary first."""
-    made = (summary, aims, round_trips, granularities, echoes, bandwidths, mixed, scaled, footnotes)
+    made = (summary, aims, ceiling, round_trips, granularities, echoes, bandwidths, mixed, scaled, footnotes)
     return [table for table in (make(report) for make in made) if table.rows]
-
-
-def shown(found: Spread | None, write: Callable[[float], str]) -> str:
-    """A median, and the lowest and highest value when there are several."""
-    if found is None:
-        return NOTHING
-    if found.count == 1:
-        return write(found.median)
-    return f"{write(found.median)} ({write(found.low)} - {write(found.high)})"
-
-
-def number(value: float) -> str:
-    """A figure with three digits that mean something: ``0.12``, ``8.31``, ``17.6``, ``1,230``."""
-    for bound, decimals in ((1, 3), (10, 2), (100, 1)):
-        if abs(value) < bound:
-            return f"{value:.{decimals}f}"
-    return f"{value:,.0f}"
-
-
-def times(value: float) -> str:
-    """A ratio."""
-    return f"{number(value)} x"
-
-
-def percent(value: float) -> str:
-    """A part of one."""
-    return f"{100 * value:.1f} %"
-
-
-def metgs(report: BenchReport, key: str, threshold: float) -> dict[int, float]:
-    """METG of one contender by round, in µs; rounds in which it is only bounded are left out."""
-    found = {number: metg(points, threshold) for number, points in report.curves(key).items()}
-    return {number: one.duration_us for number, one in found.items() if one is not None and not one.bound}
-
-
-def metg_shown(report: BenchReport, key: str, threshold: float) -> str:
-    """METG as a cell; where no round has a value, its bound."""
-    if exact := spread(metgs(report, key, threshold).values()):
-        return shown(exact, number)
-    bounds = [one for points in report.curves(key).values() if (one := metg(points, threshold))]
-    return f"{bounds[0].bound} {number(bounds[0].duration_us)}" if bounds else NOTHING
 
 
 def summary(report: BenchReport) -> Table:
@@ -117,6 +75,18 @@ def aims(report: BenchReport) -> Table:
     )
 
 
+def ceiling(report: BenchReport) -> Table:
+    """How near the bus comes to what bounds it, and how far that is above the rivals."""
+    return Table(
+        "Against the ceiling",
+        "What bare rings, and a bare ordered bus over them, do without keeping any promise. Where these are not above a"
+        " rival by the ratio that is aimed at, no program in pure Python is.",
+        TITLES,
+        tuple(ceiling_rows(report)),
+        (),
+    )
+
+
 def _aims(report: BenchReport) -> Iterator[tuple[str, ...]]:
     def by_metg(key: str) -> dict[int, float]:
         return metgs(report, key, THRESHOLDS[0])
@@ -138,10 +108,10 @@ def _aims(report: BenchReport) -> Iterator[tuple[str, ...]]:
         found = ratio(theirs, ours) if is_more_better else ratio(ours, theirs)
         if found is not None:
             cells = (shown(spread(ours.values()), number), rivals[rival], shown(spread(theirs.values()), number))
-            yield (title, *cells, shown(found, times), f">= {aim:g} x", _typed(measure, ("bus", rival)))
+            yield (title, *cells, shown(found, times), f">= {aim:g} x", typed(measure, ("bus", rival)))
     if thread := report.by_round("bus", Figure.THREAD_CPU_US):
         cost = shown(spread(thread.values()), number)
-        by_command = _typed(Measure.THROUGHPUT, ("bus",))
+        by_command = typed(Measure.THROUGHPUT, ("bus",))
         yield ("CPU of the bus thread per worker command, µs", cost, "", "", "", "<= 12", by_command)
     yield from _price_of_order(report)
 
@@ -153,18 +123,8 @@ def _price_of_order(report: BenchReport) -> Iterator[tuple[str, ...]]:
         price = spread(1 - strict[each] / free[each] for each in strict.keys() & free.keys())
         if price is not None:
             cells = (shown(spread(strict.values()), number), name, shown(spread(free.values()), number))
-            by_command = _typed(Measure.ORDER, ("bus", key))
+            by_command = typed(Measure.ORDER, ("bus", key))
             yield ("price of order, mixed tasks/s", *cells, shown(price, percent), "<= 5 %", by_command)
-
-
-def command(measure: Measure, keys: Iterable[str] = ()) -> str:
-    """What to type to measure this alone."""
-    chosen = " ".join(keys)
-    return f"driven bench --only {measure.value}" + (f" --contenders {chosen}" if chosen else "")
-
-
-def _typed(measure: Measure, keys: Iterable[str]) -> str:
-    return f"`{command(measure, keys)}`"
 
 
 def round_trips(report: BenchReport) -> Table:

@@ -45,6 +45,15 @@ def test_batches_are_a_footnote_to_throughput() -> None:
     assert {stop.measures for stop in stops(plan(), 1) if stop.contender in batched} == {(Measure.THROUGHPUT,)}
 
 
+def test_a_ceiling_is_asked_only_what_is_compared_with_it() -> None:
+    """It has no place for large bodies, and nothing is aimed at beside it in the rest."""
+    bounds = {one.key for one in CATALOGUE if one.is_bound}
+    asked = {stop.measures for stop in stops(plan(), 1) if stop.contender in bounds}
+
+    assert bounds == {"bare-rings", "bare-bus"}
+    assert asked == {(Measure.ROUND_TRIP, Measure.THROUGHPUT, Measure.METG)}
+
+
 def test_what_computes_in_the_submitting_process_is_not_scaled() -> None:
     """It has no workers."""
     (inline,) = [stop for stop in stops(plan(), 1) if stop.contender == "inline"]

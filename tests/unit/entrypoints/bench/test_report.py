@@ -10,20 +10,29 @@ import msgspec
 import pytest
 
 from driven.entrypoints.bench.calibration import Calibration
+from driven.entrypoints.bench.cells import number
 from driven.entrypoints.bench.contenders import CATALOGUE
 from driven.entrypoints.bench.folder import NO_CHARTS, write_folder
 from driven.entrypoints.bench.machine import CpuTimes, Machine, Noise, processor, stolen
-from driven.entrypoints.bench.markdown import aims_markdown, markdown
+from driven.entrypoints.bench.markdown import aims_markdown, ceiling_markdown, markdown
 from driven.entrypoints.bench.plan import make_plan
 from driven.entrypoints.bench.record import BenchReport, entrant
 from driven.entrypoints.bench.runner import noise_notes
 from driven.entrypoints.bench.samples import Figure, Measure, Problem, Sample
-from driven.entrypoints.bench.tables import number, tables
+from driven.entrypoints.bench.tables import tables
 from driven.entrypoints.drawing.bench import bench_page
 from driven.entrypoints.drawing.plain import plain_text
 
-KEYS = ("bus", "executor", "ppe", "pool", "pool-chunks")
-SPEED = {"bus": 100_000.0, "executor": 104_000.0, "ppe": 5_000.0, "pool": 20_000.0, "pool-chunks": 900_000.0}
+KEYS = ("bus", "executor", "bare-rings", "bare-bus", "ppe", "pool", "pool-chunks")
+SPEED = {
+    "bus": 100_000.0,
+    "executor": 104_000.0,
+    "bare-rings": 400_000.0,
+    "bare-bus": 160_000.0,
+    "ppe": 5_000.0,
+    "pool": 20_000.0,
+    "pool-chunks": 900_000.0,
+}
 ROUNDS = (1, 2, 3)
 
 
@@ -75,6 +84,7 @@ def test_the_report_has_its_parts_in_this_order(report: BenchReport) -> None:
         "Summary",
         "Machine",
         "Against the aims",
+        "Against the ceiling",
         "Round trip",
         "METG",
         "Payload, time",
@@ -113,6 +123,32 @@ def test_the_aims_are_ratios_made_round_by_round(report: BenchReport) -> None:
     assert "price of order" in text
 
 
+def test_the_ceiling_says_how_near_the_bus_is_and_how_far_a_rival(report: BenchReport) -> None:
+    """More tasks per second are better, shorter round trips are; both ratios are made round by round."""
+    text = ceiling_markdown(report)
+    rates = [line for line in text.splitlines() if line.startswith("| no-op")]
+    trips = [line for line in text.splitlines() if line.startswith("| round trip")]
+
+    assert ["25.0 %" in line for line in rates] == [True, False], "of bare rings"
+    for line in (rates[1], trips[1]):
+        assert "| 62.5 % (62.5 % - 62.5 %) | >= 50 % | 32.0 x | 8.00 x |" in line
+    assert "METG(50 %)" in text
+    assert "`driven bench --only round-trip --contenders bus bare-bus ppe pool`" in text
+
+
+def test_a_ceiling_is_in_no_chart_and_no_fault_of_the_run(report: BenchReport) -> None:
+    """It would leave nothing to see of the others; and where a system has no eventfd it is not there."""
+    without = msgspec.structs.replace(
+        report,
+        samples=tuple(one for one in report.samples if not one.contender.startswith("bare")),
+        problems=(Problem("bare-bus", 1, "no eventfd"),),
+    )
+
+    assert {one.key for one in report.present()} - {one.key for one in report.drawn()} == {"bare-rings", "bare-bus"}
+    assert "Against the ceiling" not in markdown(without)
+    assert without.is_ok
+
+
 def test_what_was_not_measured_has_no_row(report: BenchReport) -> None:
     """Nothing is shown as zero that is unknown."""
     only = msgspec.structs.replace(
@@ -122,7 +158,7 @@ def test_what_was_not_measured_has_no_row(report: BenchReport) -> None:
     text = markdown(only)
 
     assert "METG(50 %), µs | -" not in text
-    kept = ["Summary", "Machine", "Against the aims", "Footnote: batches", "Contenders"]
+    kept = ["Summary", "Machine", "Against the aims", "Against the ceiling", "Footnote: batches", "Contenders"]
     assert headings(text) == ["Driven, measured here", *kept]
 
 

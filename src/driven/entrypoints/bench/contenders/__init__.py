@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from driven.entrypoints.bench.contenders import buses, clusters, futures, pools
+from driven.entrypoints.bench.contenders import buses, ceiling, clusters, futures, pools
 
 if TYPE_CHECKING:
     from driven.entrypoints.bench.contenders.port import Contender
@@ -14,6 +14,8 @@ CATALOGUE: Final[tuple[Contender, ...]] = (
     buses.KEYED,
     futures.EXECUTOR,
     buses.INLINE,
+    ceiling.RINGS,
+    ceiling.BUS,
     futures.PROCESS_POOL_EXECUTOR,
     pools.POOL,
     futures.LOKY,

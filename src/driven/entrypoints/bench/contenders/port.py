@@ -87,6 +87,8 @@ class Contender:
     """False: it computes in the submitting process, so the peak is that of one core."""
     is_batched: bool = False
     """It puts many tasks into one message: a footnote, as a single task then waits for its whole batch."""
+    is_bound: bool = False
+    """It is nothing to use, but what bounds all that is made of the same: it takes part where that is the question."""
     start_s: float = 0.5
     """A first guess of what opening and closing cost, in seconds; after one visit it is known."""
 
