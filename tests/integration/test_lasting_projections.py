@@ -223,7 +223,7 @@ async def test_a_rebuild_can_be_cancelled_and_leaves_nothing(store_of: Callable[
     """B14: the live one is what it was; asking again begins from the first event."""
     store = store_of()
     async with open_bus(shop(), INLINE, store=store) as bus:
-        await bus.submit_all([Sell("a", 1)] * 5_000)
+        await (await bus.submit_all([Sell("a", 1)] * 5_000))[-1].settled(projections=["sales"])
         rebuild = await bus.rebuild("sales")
         await until(lambda: rebuild.progress.position > 0)
 
