@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from driven.service.handlers import OnExhausted
     from driven.service.injection import Scope
     from driven.service.notifier import Delivery
-    from driven.service.projection import Projection
+    from driven.service.projection import EditionLabel, Projection
     from driven.service.repository import Repository
     from driven.service.tables import Tables
     from driven.service.unit_of_work import UnitOfWork
@@ -167,7 +167,7 @@ _HOME = {
     "driven.service.handlers": ("OnExhausted",),
     "driven.service.injection": ("Scope",),
     "driven.service.notifier": ("Delivery",),
-    "driven.service.projection": ("Projection",),
+    "driven.service.projection": ("EditionLabel", "Projection"),
     "driven.service.repository": ("Repository",),
     "driven.service.tables": ("Tables",),
     "driven.service.unit_of_work": ("UnitOfWork",),
@@ -211,6 +211,7 @@ __all__ = [
     "Delivery",
     "DrivenError",
     "Durations",
+    "EditionLabel",
     "EmptyKey",
     "Envelope",
     "Event",

@@ -37,18 +37,19 @@ class Followers:
     def __init__(
         self,
         projections: Projections,
-        following: Following | None = None,
+        followings: Sequence[Following] = (),
         notifiers: Sequence[RunningNotifier] = (),
     ) -> None:
-        """`following` None: no projection of the application lasts."""
+        """`followings` have the projections that last, those with tables together, each other on its own."""
         self._projections: Final = projections
-        self._following: Final = following
+        self._followings: Final = followings
+        self._by_name: Final = {name: following for following in followings for name in following.names}
         self._notifiers: Final = notifiers
         self._is_started = False
-        is_alone = following is None and not notifiers
+        is_alone = not followings and not notifiers
         self.feed: Final[Callable[[Sequence[LoggedMessage]], None]] = projections.feed if is_alone else self._feed
         """Show newly logged messages, in position order, which are in the store."""
-        self.is_waited_for: Final = following is not None
+        self.is_waited_for: Final = bool(followings)
         """Whether receipts can be asked to wait for any of them."""
 
     async def catch_up(self, store: EventStore) -> None:
@@ -58,14 +59,14 @@ class Followers:
     def start(self) -> None:
         """Go on from where an earlier bus was."""
         self._is_started = True
-        if self._following is not None:
-            self._following.start()
+        for following in self._followings:
+            following.start()
         for notifier in self._notifiers:
             notifier.start()
 
     def statistics(self) -> tuple[ProjectionStatistics, ...]:
         """How far each projection is."""
-        lasting = () if self._following is None else self._following.statistics()
+        lasting = (told for following in self._followings for told in following.statistics())
         return (*self._projections.statistics(), *lasting)
 
     def notifiers(self) -> tuple[NotifierStatistics, ...]:
@@ -79,23 +80,23 @@ class Followers:
             MisuseError: one of them.
 
         """
-        if self._following is None:
-            raise MisuseError(
-                f"the application has no projection that lasts, so none named {', '.join(names)}; make one with "
-                f"app.projection(...). Read models in memory need no waiting for"
-            )
-        self._following.check(names)
+        for name in names:
+            if name not in self._by_name:
+                known = ", ".join(sorted(self._by_name)) or "none"
+                raise MisuseError(
+                    f"{name!r} is no projection that lasts (there are: {known}); give the name that "
+                    f"app.projection(...) was given. Read models in memory need no waiting for"
+                )
 
     async def caught_up(self, names: Collection[str]) -> None:
         """Wait until these projections are done with everything that is in the store now; as `Following.caught_up`."""
-        if self._following is not None:
-            await self._following.caught_up(names)
+        for name in names:
+            await self._by_name[name].caught_up((name,))
 
     async def rebuild(self, name: str) -> Rebuild:
         """Build a projection anew, beside the one that is read; as `Following.rebuild`."""
         self.check((name,))
-        assert self._following is not None  # noqa: S101 - checked just now
-        return await self._following.rebuild(name)
+        return await self._by_name[name].rebuild(name)
 
     async def finish(self, left_s: float) -> None:
         """Let whoever can get to the end of the log, for so many seconds; then they go no further."""
@@ -105,12 +106,12 @@ class Followers:
             notifier.finish()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(left_s):
-                if self._following is not None:
-                    await self._following.finish()
+                for following in self._followings:
+                    await following.finish()
                 for notifier in self._notifiers:
                     await notifier.ended.wait()
-        if self._following is not None:
-            self._following.close(BusClosed())
+        for following in self._followings:
+            following.close(BusClosed())
         for notifier in self._notifiers:
             notifier.stop()
 
@@ -118,8 +119,8 @@ class Followers:
         self._projections.feed(messages)
         if messages:
             end = messages[-1].envelope.position
-            if self._following is not None:
-                self._following.appended(end)
+            for following in self._followings:
+                following.appended(end)
             for notifier in self._notifiers:
                 notifier.appended(end)
 
@@ -136,13 +137,14 @@ def followers_of(
     `on_bus_thread` runs something there, soon, from any thread; `attempts_of` has notifiers called again.
     """
     projections = Projections(registry)
-    following, notifiers = None, []
+    followings: list[Following] = []
+    notifiers: list[RunningNotifier] = []
     if registry.projections:
-        from driven.bus.following.following import Following  # noqa: PLC0415 - most applications have none that last
+        from driven.bus.following.elsewhere import followings_of  # noqa: PLC0415 - most applications have none
 
-        following = Following(registry.projections, registry, store, committer.between, on_bus_thread)
+        followings = followings_of(registry, store, committer.between, on_bus_thread)
     if registry.notifiers:
-        from driven.bus.following.notifying import running_notifiers  # noqa: PLC0415 - most have none
+        from driven.bus.following.notifying import running_notifiers  # noqa: PLC0415 - as above
 
         notifiers = running_notifiers(registry, store, committer.between, on_bus_thread, attempts_of)
-    return Followers(projections, following, notifiers)
+    return Followers(projections, followings, notifiers)

@@ -27,7 +27,7 @@ from driven.service.handlers import Handler, Projector, Reaction, WarmUp
 from driven.service.injection import Binding, Injector
 from driven.service.naming import qualified_name, shown, stable_name
 from driven.service.notifier import Delivery, NotedNotifier, Notifier, notifier_faults
-from driven.service.projection import Creator, LastingProjection, projection_faults
+from driven.service.projection import HANDED_OVER, Creator, LastingProjection, projection_faults
 from driven.service.repository import Repository
 from driven.service.signature import (
     Role,
@@ -198,16 +198,23 @@ class _Examination:
 
     def _projection(self, noted: Projection) -> LastingProjection:
         has_tables = bool(noted.tables)
-        creators = tuple(self._read(noted.creators, self._creator))
+        creators = tuple(self._read(noted.creators, partial(self._creator, has_tables=has_tables)))
         projectors = tuple(self._read(noted.projectors, partial(self._projector, has_tables=has_tables)))
-        creator = creators[0] if creators else None
-        return LastingProjection(noted.name, noted.version, tuple(noted.tables), creator, projectors)
+        switchers = tuple(self._read(noted.switchers, self._creator))
+        return LastingProjection(
+            name=noted.name,
+            version=noted.version,
+            tables=tuple(noted.tables),
+            creator=creators[0] if creators else None,
+            switcher=switchers[0] if switchers else None,
+            projectors=projectors,
+        )
 
-    def _creator(self, note: Noted) -> Creator:
-        check_function(note.target, "what makes tables is a function, which asks for what it needs by type")
+    def _creator(self, note: Noted, *, has_tables: bool = False) -> Creator:
+        check_function(note.target, "it has to be a function, which asks for what it needs by type")
         signature = read_warm_up(note.target, note.local_names)
         name = qualified_name(note.target)
-        self._check_dependencies(name, _without_tables(signature.parameters, has_tables=True), Lifetime.APP)
+        self._check_dependencies(name, _without_tables(signature.parameters, has_tables=has_tables), Lifetime.APP)
         return Creator(name, note.target, signature)
 
     def _notifier(self, noted: NotedNotifier) -> Notifier:
@@ -356,7 +363,7 @@ def _without_tables(parameters: Sequence[Parameter], *, has_tables: bool) -> lis
             "asks for Tables, which only a projection that names its tables has; "
             "register it with the projects of an app.projection(..., tables=[...])"
         )
-    return [parameter for parameter in parameters if parameter.annotation is not Tables]
+    return [parameter for parameter in parameters if parameter.annotation not in HANDED_OVER]
 
 
 def _is_kind(message: object, base: type[Message]) -> bool:

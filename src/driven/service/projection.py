@@ -24,6 +24,7 @@ import msgspec
 from driven.service.handlers import HandlerOptions, Projector
 from driven.service.noted import Noted, noting
 from driven.service.signature import Signature
+from driven.service.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,19 +53,48 @@ class Projection:
         self.version = version
         self.tables = tables
         self.creators: list[Noted] = []
+        self.switchers: list[Noted] = []
         self.projectors: list[Noted] = []
 
     def creates(self, target: T) -> T:
-        """Register the function that makes the tables, ``(tables, ...) -> None``; it runs once per edition."""
+        """Register the function that makes the tables, ``(tables, ...) -> None``; it runs once per edition.
+
+        Where a projection writes elsewhere: what makes ready the place for an edition, ``(label, ...) -> None``.
+        """
         return noting(self.creators.append, type(None), HandlerOptions())(target)
+
+    def switches(self, target: T) -> T:
+        """Register what lets an edition that was built elsewhere take the place of the live one: ``(label) -> None``.
+
+        It may be called again after a crash. Tables need none: the store does it.
+        """
+        return noting(self.switchers.append, type(None), HandlerOptions())(target)
 
     def projects(self, event: type[Event]) -> Callable[[T], T]:
         """Register what is done for each `event`: ``(event, tables, ...) -> None``."""
         return noting(self.projectors.append, event, HandlerOptions())
 
 
+class EditionLabel(msgspec.Struct, frozen=True):
+    """Which edition a function of a projection writes; it asks for it by this type."""
+
+    projection: str
+    version: int
+    number: int
+    """1, 2, 3, …: each time it is built anew."""
+
+    @property
+    def text(self) -> str:
+        """A name for what belongs to this edition: ``search_e2``."""
+        return f"{self.projection}_e{self.number}"
+
+
+HANDED_OVER: Final = (Tables, EditionLabel)
+"""What functions of a projection ask for by type and is not injected."""
+
+
 class Creator(msgspec.Struct, frozen=True):
-    """The function that makes the tables of a projection."""
+    """A function that is called once per edition."""
 
     name: str
     target: Callable[..., Any]
@@ -78,7 +108,7 @@ class LastingProjection(msgspec.Struct, frozen=True):
     version: int
     tables: tuple[str, ...]
     creator: Creator | None
-    """None: it has no tables."""
+    switcher: Creator | None
     projectors: tuple[Projector, ...]
 
 
@@ -99,8 +129,10 @@ def projection_faults(projections: Sequence[Projection]) -> Iterator[str]:
         if one.tables and len(one.creators) != 1:
             how_many = "nothing makes" if not one.creators else f"{len(one.creators)} functions make"
             yield f"{shown}: {how_many} its tables; register one function with @{one.name}.creates"
-        if one.creators and not one.tables:
-            yield f"{shown}: it makes tables and names none; name them in app.projection(..., tables=[...])"
+        if not one.tables and len(one.creators) > 1:
+            yield f"{shown}: {len(one.creators)} functions make its place ready; register one with @{one.name}.creates"
+        if len(one.switchers) > bool(not one.tables):
+            yield f"{shown}: one function switches what is kept elsewhere, and none switches tables; drop the others"
         if not one.projectors:
             yield f"{shown}: it follows no event; register a function with @{one.name}.projects(YourEvent)"
 

@@ -15,17 +15,19 @@ from __future__ import annotations
 import logging
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import msgspec
 
+from driven.errors import BusClosed
 from driven.service.event_store import Cursor
+from driven.service.projection import HANDED_OVER, EditionLabel
 from driven.service.tables import Naming, Tables, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
-    from driven.service.event_store import EventStore, LoggedMessage, TableConnection
+    from driven.service.event_store import Advance, LoggedMessage, TableConnection
     from driven.service.handlers import Projector
     from driven.service.projection import Creator, LastingProjection
     from driven.service.registry import Registry
@@ -48,6 +50,23 @@ ALONE: Final = Pace(10_000, 200_000_000)
 """Nobody waits."""
 
 
+ELSEWHERE: Final = Pace(1_000, 100_000_000)
+"""On a thread of its own; its place is kept after each step."""
+
+
+class StoreOfEditions(Protocol):
+    """What editions need of a store."""
+
+    def events(self, names: Collection[str], after: int, up_to: int) -> Sequence[LoggedMessage]:
+        """As `EventStore.events`."""
+
+    def cursor(self, name: str) -> Cursor:
+        """As `EventStore.cursor`."""
+
+    def advance(self, write: Advance) -> None:
+        """As `EventStore.advance`; returns when it is done."""
+
+
 class EditionState(msgspec.Struct, frozen=True):
     """What the log keeps of an edition beside its position."""
 
@@ -55,6 +74,10 @@ class EditionState(msgspec.Struct, frozen=True):
     """That of the projection that writes it."""
     number: int
     tables: tuple[str, ...]
+
+
+Handed: TypeAlias = dict[type, Any]
+"""What the functions of a projection ask for, by type, and get from whoever calls them."""
 
 
 class Writing:
@@ -65,22 +88,28 @@ class Writing:
         self.projection: Final = projection
         self._catalog: Final = registry.catalog
         self._create: Final = None if projection.creator is None else _called(projection.creator, 0, registry)
-        self.projectors: Final[dict[str, list[Callable[[Any, Tables], None]]]] = {}
+        self._switch: Final = None if projection.switcher is None else _called(projection.switcher, 0, registry)
+        self.projectors: Final[dict[str, list[Callable[[Any, Handed], None]]]] = {}
         for projector in projection.projectors:
             entry = registry.catalog.entry_of(projector.event)
             assert entry is not None  # noqa: S101 - the catalog has what projectors follow
             self.projectors.setdefault(entry.name, []).append(_called(projector, 1, registry))
 
-    def create(self, tables: Tables) -> None:
-        """Make the tables."""
+    def create(self, handed: Handed) -> None:
+        """Make the tables, or the place elsewhere."""
         if self._create is not None:
-            self._create(tables)
+            self._create(handed)
 
-    def show(self, message: LoggedMessage, tables: Tables) -> None:
+    def switch(self, label: EditionLabel) -> None:
+        """Let what was built elsewhere take the place of what is read there."""
+        if self._switch is not None:
+            self._switch({EditionLabel: label})
+
+    def show(self, message: LoggedMessage, handed: Handed) -> None:
         """Show one event to whoever follows it."""
         event = self._catalog.decode_logged(message.name, message.version, message.body)
         for projector in self.projectors[message.name]:
-            projector(event, tables)
+            projector(event, handed)
 
 
 class Edition:
@@ -93,6 +122,7 @@ class Edition:
         """It is done with everything up to here. Read by any thread."""
         self.stopped_by: str | None = None
         """Why it goes no further; None: nothing keeps it."""
+        self.label: Final = EditionLabel(writing.projection.name, state.version, state.number)
         self._cursor: Final = kept.name
         self._is_made = kept.state != ""
         self._is_live: Final = is_live
@@ -114,15 +144,21 @@ class Edition:
         """Whether there is something to do for it, in a log that ends at `end`."""
         return self.stopped_by is None and (self.position < end or not self._is_made)
 
-    def step(self, store: EventStore, end: int, pace: Pace) -> None:
-        """Go on towards `end`; called on the thread that appends. Raises nothing but KeyboardInterrupt."""
+    def step(self, store: StoreOfEditions, end: int, pace: Pace) -> None:
+        """Go on towards `end`; one with tables on the thread that appends. Raises nothing but KeyboardInterrupt."""
         self._at = 0
         up_to = min(self.position + pace.positions, self._poison - 1 if self._poison else end)
         try:
             messages = store.events(self._writing.projectors, self.position, up_to)
-            store.advance(partial(self._write, messages, up_to, time.monotonic_ns() + pace.budget_ns))
+            over_at_ns = time.monotonic_ns() + pace.budget_ns
+            if self.state.tables:
+                store.advance(partial(self._write, messages, up_to, over_at_ns))
+            else:
+                self._tell_elsewhere(store, messages, up_to, over_at_ns)
         except KeyboardInterrupt:
             raise
+        except BusClosed:  # it was left behind, and nobody keeps its place any more
+            return
         except BaseException as error:  # noqa: BLE001 - SystemExit too: the bus and the other projections go on
             self._fail(error)
         else:
@@ -135,19 +171,38 @@ class Edition:
         self, messages: Sequence[LoggedMessage], up_to: int, over_at_ns: int, connection: TableConnection
     ) -> Sequence[Cursor]:
         tables = Tables(connection, self._naming)
+        handed: Handed = {Tables: tables, EditionLabel: self.label}
         if not self._is_made:
-            self._make(connection, tables)
-        self._reached = up_to
-        for message in messages:
-            self._at = message.envelope.position
-            self._writing.show(message, tables)
-            if time.monotonic_ns() >= over_at_ns:
-                self._reached = self._at
-                break
+            self._make(connection, tables, handed)
+        self._show(messages, up_to, over_at_ns, handed)
         return (Cursor(self._cursor, self._reached, self._encoded_state),)
 
-    def _make(self, connection: TableConnection, tables: Tables) -> None:
-        self._writing.create(tables)
+    def _tell_elsewhere(
+        self, store: StoreOfEditions, messages: Sequence[LoggedMessage], up_to: int, over_at_ns: int
+    ) -> None:
+        """Its place is kept when its functions have returned, also of those before one that raises."""
+        handed: Handed = {EditionLabel: self.label}
+        self._reached = self.position
+        if not self._is_made:
+            self._writing.create(handed)
+        try:
+            self._show(messages, up_to, over_at_ns, handed)
+        finally:
+            store.advance(lambda _: (Cursor(self._cursor, self._reached, self._encoded_state),))
+            self._is_made = True
+            self.position = self._reached
+
+    def _show(self, messages: Sequence[LoggedMessage], up_to: int, over_at_ns: int, handed: Handed) -> None:
+        for message in messages:
+            self._at = message.envelope.position
+            self._writing.show(message, handed)
+            self._reached = self._at
+            if time.monotonic_ns() >= over_at_ns:
+                return
+        self._reached = up_to
+
+    def _make(self, connection: TableConnection, tables: Tables, handed: Handed) -> None:
+        self._writing.create(handed)
         for table in self.state.tables:
             tables.execute(f"SELECT 1 FROM {{{table}}} LIMIT 0")  # noqa: S608 - what is not made is missed now
         if self._is_live:
@@ -181,14 +236,14 @@ def remove(connection: TableConnection, state: EditionState) -> None:
 
 
 def _called(called: Creator | Projector, own: int, registry: Registry) -> Callable[..., None]:
-    """A function that takes `own` arguments and the tables; what else it asks for is injected."""
+    """A function that takes `own` arguments and what is handed over; what else it asks for is injected."""
     others = called.signature.parameters[own:]
-    wanted = [one.name for one in others if one.annotation is Tables]
+    wanted = [(one.name, one.annotation) for one in others if one.annotation in HANDED_OVER]
     target, container = called.target, registry.injector.container
-    given = {one.name: container.get(one.annotation) for one in others if one.annotation is not Tables}
+    given = {one.name: container.get(one.annotation) for one in others if one.annotation not in HANDED_OVER}
 
-    def call(*arguments: Any) -> None:  # noqa: ANN401 - an event, and the tables
-        *first, tables = arguments
-        target(*first, **dict.fromkeys(wanted, tables), **given)
+    def call(*arguments: Any) -> None:  # noqa: ANN401 - an event, and what is handed over
+        *first, handed = arguments
+        target(*first, **{name: handed[kind] for name, kind in wanted}, **given)
 
     return call

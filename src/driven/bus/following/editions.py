@@ -24,8 +24,8 @@ from driven.service.event_store import Cursor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from driven.bus.following.edition import Pace
-    from driven.service.event_store import EventStore, TableConnection
+    from driven.bus.following.edition import Pace, StoreOfEditions
+    from driven.service.event_store import TableConnection
     from driven.service.projection import LastingProjection
     from driven.service.registry import Registry
 
@@ -35,7 +35,7 @@ logger = logging.getLogger("driven.bus")
 class Editions:
     """What there is of one projection."""
 
-    def __init__(self, projection: LastingProjection, registry: Registry, store: EventStore) -> None:
+    def __init__(self, projection: LastingProjection, registry: Registry, store: StoreOfEditions) -> None:
         """Find what the store has of it; on any thread, before anything is written."""
         self.projection: Final = projection
         self._store: Final = store
@@ -110,6 +110,7 @@ class Editions:
         """Let the next edition take the place of the live one, in one transaction."""
         old = self.live
         try:
+            self._writing.switch(building.label)
             self._store.advance(lambda connection: self._switched(connection, old.state, building))
         except Exception as error:
             building.stopped_by = f"{type(error).__name__}: {error}"

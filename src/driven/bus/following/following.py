@@ -21,19 +21,18 @@ import logging
 import threading
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from driven.bus.following.edition import BESIDE_OTHERS
+from driven.bus.following.edition import BESIDE_OTHERS, Pace, StoreOfEditions
 from driven.bus.following.editions import Editions
 from driven.bus.following.rebuild import Rebuild, RebuildProgress
 from driven.bus.projections import ProjectionStatistics
 from driven.bus.receipts import Milestone
-from driven.errors import BusClosed, MisuseError, ProjectionStopped
+from driven.errors import BusClosed, ProjectionStopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from driven.service.event_store import EventStore
     from driven.service.projection import LastingProjection
     from driven.service.registry import Registry
 
@@ -41,6 +40,14 @@ if TYPE_CHECKING:
     """Runs something on another thread, soon; from any thread."""
 
 logger = logging.getLogger("driven.bus")
+
+
+class StoreOfFollowing(StoreOfEditions, Protocol):
+    """What following needs of a store."""
+
+    @property
+    def last_position(self) -> int:
+        """As `EventStore.last_position`."""
 
 
 class _Waiter(NamedTuple):
@@ -58,15 +65,24 @@ class _Waiter(NamedTuple):
 class Following:
     """The projections that last."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it reads, where it runs, and how
         self,
         projections: Iterable[LastingProjection],
         registry: Registry,
-        store: EventStore,
+        store: StoreOfFollowing,
         on_store_thread: OnThread,
         on_bus_thread: OnThread,
+        *,
+        pace: Pace = BESIDE_OTHERS,
+        let_go: Callable[[], None] = lambda: None,
     ) -> None:
-        """Find where each of them is; none goes on before `start`."""
+        """Find where each of them is; none goes on before `start`.
+
+        `on_store_thread` runs something where these projections are written: for tables, where batches are appended.
+        `let_go` is called when it closes.
+        """
+        self._let_go: Final = let_go
+        self._pace: Final = pace
         self._editions: Final = {one.name: Editions(one, registry, store) for one in projections}
         self._turns: list[Editions] = list(self._editions.values())
         self._on_store_thread: Final = on_store_thread
@@ -77,6 +93,11 @@ class Following:
         self._waiters: list[_Waiter] = []
         self._rebuilds: list[tuple[Editions, int, Rebuild]] = []
         self._lock: Final = threading.Lock()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its projections."""
+        return tuple(self._editions)
 
     def start(self) -> None:
         """Go on from where an earlier bus was."""
@@ -109,21 +130,6 @@ class Following:
 
     # Waiting, from any event loop.
 
-    def check(self, names: Collection[str]) -> None:
-        """Refuse names that no projection has.
-
-        Raises:
-            MisuseError: one of them.
-
-        """
-        for name in names:
-            if name not in self._editions:
-                known = ", ".join(sorted(self._editions)) or "none"
-                raise MisuseError(
-                    f"{name!r} is no projection that lasts (there are: {known}); give the name that "
-                    f"app.projection(...) was given. Read models in memory need no waiting for"
-                )
-
     async def caught_up(self, names: Collection[str]) -> None:
         """Wait until the projections of these names are done with everything that is in the store now.
 
@@ -152,11 +158,9 @@ class Following:
         """Build a projection anew, beside the one that is read.
 
         Raises:
-            MisuseError: there is no projection of this name.
             BusClosed: the bus is closed.
 
         """
-        self.check((name,))
         begun: Future[Rebuild] = Future()
         with self._lock:  # whoever closes lets what was asked before be done, and nothing after it
             if self._failure is not None:
@@ -176,6 +180,7 @@ class Following:
         with self._lock:
             self._failure = self._failure or failure
         self._tell()
+        self._let_go()
 
     def _ask_to_cancel(self, editions: Editions, number: int) -> None:
         self._on_store_thread(partial(self._cancel, editions, number))
@@ -207,7 +212,7 @@ class Following:
 
     def _step(self, editions: Editions, end: int) -> None:
         try:
-            editions.step(end, BESIDE_OTHERS)
+            editions.step(end, self._pace)
         finally:
             with contextlib.suppress(RuntimeError):  # its event loop was closed: nobody is left to be told
                 self._on_bus_thread(self._stepped)
