@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from driven.bootstrap import open_bus, open_bus_sync
     from driven.bus.auto_placement import PlacementDecision
+    from driven.bus.due_messages import DueCommand, DueMessages
     from driven.bus.following.notifier_statistics import NotifierStatistics
     from driven.bus.following.rebuild import Rebuild, RebuildProgress
     from driven.bus.histogram import Durations
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from driven.bus.receipts import CommandOutcome, Receipt, Settlement
     from driven.bus.shared_statistics import read_statistics
     from driven.bus.statistics import BusStatistics, CommandStatistics, HeadStatistics, WorkerStatistics
-    from driven.bus.sync_bus import SyncBus, SyncParkedMessages, SyncRebuild, SyncReceipt
+    from driven.bus.sync_bus import SyncBus, SyncDueMessages, SyncParkedMessages, SyncRebuild, SyncReceipt
     from driven.configuration import load_settings
     from driven.domain.aggregate import Aggregate
     from driven.domain.event_sourced import EventSourcedAggregate, applies
+    from driven.domain.later import Later
     from driven.domain.messages import Command, Envelope, Event, Message
     from driven.errors import (
         AggregateExists,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
         LogBusy,
         MalformedMessage,
         MisuseError,
+        NothingDue,
         NothingParked,
         ProjectionStopped,
         ReentrantDispatch,
@@ -96,6 +99,7 @@ if TYPE_CHECKING:
 _HOME = {
     "driven.bootstrap": ("open_bus", "open_bus_sync"),
     "driven.bus.auto_placement": ("PlacementDecision",),
+    "driven.bus.due_messages": ("DueCommand", "DueMessages"),
     "driven.bus.following.notifier_statistics": ("NotifierStatistics",),
     "driven.bus.following.rebuild": ("Rebuild", "RebuildProgress"),
     "driven.bus.histogram": ("Durations",),
@@ -112,10 +116,11 @@ _HOME = {
         "HeadStatistics",
         "WorkerStatistics",
     ),
-    "driven.bus.sync_bus": ("SyncBus", "SyncParkedMessages", "SyncRebuild", "SyncReceipt"),
+    "driven.bus.sync_bus": ("SyncBus", "SyncDueMessages", "SyncParkedMessages", "SyncRebuild", "SyncReceipt"),
     "driven.configuration": ("load_settings",),
     "driven.domain.aggregate": ("Aggregate",),
     "driven.domain.event_sourced": ("EventSourcedAggregate", "applies"),
+    "driven.domain.later": ("Later",),
     "driven.domain.messages": ("Command", "Envelope", "Event", "Message"),
     "driven.errors": (
         "AggregateExists",
@@ -134,6 +139,7 @@ _HOME = {
         "LogBusy",
         "MalformedMessage",
         "MisuseError",
+        "NothingDue",
         "NothingParked",
         "ProjectionStopped",
         "ReentrantDispatch",
@@ -210,6 +216,8 @@ __all__ = [
     "Context",
     "Delivery",
     "DrivenError",
+    "DueCommand",
+    "DueMessages",
     "Durations",
     "EditionLabel",
     "EmptyKey",
@@ -230,12 +238,14 @@ __all__ = [
     "InfrastructureError",
     "Lane",
     "LaneListener",
+    "Later",
     "LogBusy",
     "MalformedMessage",
     "Message",
     "MessageBus",
     "Middleware",
     "MisuseError",
+    "NothingDue",
     "NothingParked",
     "NotifierStatistics",
     "OnExhausted",
@@ -266,6 +276,7 @@ __all__ = [
     "StoreFailed",
     "StoreSettings",
     "SyncBus",
+    "SyncDueMessages",
     "SyncParkedMessages",
     "SyncRebuild",
     "SyncReceipt",

@@ -11,6 +11,7 @@
     |  |- CommandIdReused         the same id was used before, for another command
     |  |- ReentrantDispatch       a handler tried to reach the bus
     |  |- NothingParked           a redrive of what is not parked
+    |  |- NothingDue              a cancel of what is not due later
     |  |- MalformedMessage        bytes that do not decode to the message they claim to be
     |  `- UnreadableMessage       a message of the log that nothing leads from to a type of today
     |- BusFull                  not now: the entrance is full
@@ -140,6 +141,17 @@ class NothingParked(MisuseError):
     def __init__(self, what: str) -> None:
         self.what = what
         super().__init__(f"nothing is parked {what}; see parked.list(), or `driven parked list`, for what is")
+
+
+class NothingDue(MisuseError):
+    """A cancel of what is not due later, or has entered: the one with this number of what `cause` scheduled."""
+
+    def __init__(self, cause: int, number: int) -> None:
+        self.cause = cause
+        self.number = number
+        super().__init__(
+            f"nothing is due later as number {number} of what position {cause} scheduled; see due.list() for what is"
+        )
 
 
 class MalformedMessage(MisuseError):

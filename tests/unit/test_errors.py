@@ -27,6 +27,7 @@ ENDINGS: dict[type[errors.DrivenError], tuple[dict[str, Any], str | None]] = {
     errors.CommandIdReused: ({"command_id": "x", "recorded": "a.Do", "position": 3}, "use a new id"),
     errors.ReentrantDispatch: ({"running": "a.do"}, "let a reaction to it issue the command"),
     errors.NothingParked: ({"what": "at position 3"}, "for what is"),
+    errors.NothingDue: ({"cause": 3, "number": 1}, "for what is"),
     errors.MalformedMessage: ({"name": "a.Do", "reason": "why"}, "send the fields and types that a.Do declares"),
     errors.UnreadableMessage: ({"name": "a.Did", "version": 2, "reason": "why; mend it"}, "why; mend it"),
     errors.BusFull: ({"pending": 7, "capacity": 7}, "or raise [bus] max_pending"),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from driven.bus.organs import Organs
     from driven.bus.sequencer import Entry, Root
+    from driven.service.aside import DueMessage
     from driven.service.built_in import BuiltIn
     from driven.settings import BusSettings
     from driven.wire import EncodedMessage
@@ -120,7 +121,7 @@ class Admission:
             self.let_go(entry)
         return entry
 
-    def built_in(self, draft: Draft, root: Root, command: BuiltIn) -> Entry:
+    def built_in(self, draft: Draft, root: Root, command: BuiltIn, command_id: str | None, trace: str) -> Entry:
         """A built-in command; it waits for nobody, and runs when it is at the head."""
         entry = self._sequencer.admit(
             type_id=draft.type_id,
@@ -128,9 +129,9 @@ class Admission:
             root=root,
             cause=None,
             key=None,
-            command_id=None,
+            command_id=command_id,
             recorded_at_ns=index(self._clock_ns()),
-            trace="",
+            trace=trace,
         )
         entry.aside = command
         name = self._registry.name_of(draft.type_id)
@@ -160,14 +161,31 @@ class Admission:
         """A command that has not retired, at the tail instead of where it stands."""
         again = self._sequencer.admit_moved(entry, index(self._clock_ns()))
         again.park_reason = entry.park_reason
-        again.is_on_lane = entry.park_reason is None and self._traffic.goes_to_workers(entry.type_id)
-        again.is_detached = entry.type_id in self.detached
         entry.aside = Moved(again.position)
         self._write(again, MessageKind.COMMAND)
         self._note(redrives=entry.position)
-        if self._hazards.admit(again.position, again.footprint):
-            self.let_go(again)
+        self._place(again)
         return again
+
+    def due(self, due: DueMessage, message: EncodedMessage) -> Entry:
+        """A command that was due later and is due now; `message` is what was scheduled, as it is encoded today."""
+        entry = self._sequencer.admit_due(due, message.type_id, message.body, index(self._clock_ns()))
+        entry.park_reason = over_budget(entry, self.settings, self._registry.name_of)
+        self._write(entry, MessageKind.COMMAND)
+        self._note(due=due.id.number)
+        self._tally.admitted(entry)
+        self._place(entry)
+        return entry
+
+    def _place(self, entry: Entry) -> None:
+        """Where a command runs and what it touches; `command` does the same for most of them, with fewer steps."""
+        handler = entry.handler = self._registry.handlers[entry.type_id]
+        if handler.is_stateful:
+            entry.footprint = entry.key or UNKEYED
+        entry.is_on_lane = entry.park_reason is None and self._traffic.goes_to_workers(entry.type_id)
+        entry.is_detached = entry.type_id in self.detached
+        if self._hazards.admit(entry.position, entry.footprint):
+            self.let_go(entry)
 
     def _note(self, **facts: Any) -> None:  # noqa: ANN401 - of a logged message
         """Add to what was just written what few messages have."""

@@ -15,6 +15,7 @@ from driven.service.registry import FORGOTTEN_TYPE
 
 if TYPE_CHECKING:
     from driven.domain.messages import Envelope
+    from driven.service.aside import Scheduled
     from driven.service.catalog import Catalog
     from driven.service.event_store import EventStore, LoggedMessage
     from driven.wire import EncodedMessage
@@ -31,7 +32,7 @@ RAISE_VERSION: Final = (
 """What to do where a class has changed."""
 
 
-def encoded_today(message: LoggedMessage, catalog: Catalog) -> EncodedMessage:
+def encoded_today(message: LoggedMessage | Scheduled, catalog: Catalog) -> EncodedMessage:
     """A logged message as if it were encoded now, and sure to be decoded by whoever gets it.
 
     Raises:

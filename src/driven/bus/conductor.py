@@ -23,6 +23,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from driven.bus.admission import Admission
+from driven.bus.agenda import Agenda
+from driven.bus.errands import Errands
 from driven.bus.hazards import Hazards
 from driven.bus.inline_lane import InlineLane
 from driven.bus.journal import Journal, Page
@@ -32,7 +34,6 @@ from driven.bus.organs import Organs
 from driven.bus.reactions import Reactions
 from driven.bus.reception import Reception
 from driven.bus.recovery import Recovery
-from driven.bus.redriving import Redriving
 from driven.bus.retirement import Retirement
 from driven.bus.roots import OpenRoots
 from driven.bus.sequencer import Entry, Moved, Repeat, Sequencer
@@ -41,7 +42,6 @@ from driven.bus.traffic import WorkerTraffic
 from driven.bus.worker_group import CREDIT_NS
 from driven.bus.working_state import WorkingState
 from driven.errors import AggregateExists, BusClosed, DrivenError
-from driven.service.built_in import Redrive
 from driven.service.failures import failure_of
 from driven.wire import Completion, Failed, Failure, Outcome, Succeeded
 
@@ -100,11 +100,11 @@ class Conductor:
         self._feed: Final = followers.feed
         self._routes: Final = routes
         self._hooks: Final = hooks
-        self._wake: Final = wake
+        self.clock_ns, self._wake = clock_ns, wake
         self._state: Final = WorkingState(store)
         self._timer_ns, self._inline_lane = timer_ns, InlineLane(execution, self._state, timer_ns)
         self._journal: Final = Journal(store, committer, self._make_known, self._break_off, wake)
-        self._roots: Final = OpenRoots()
+        self._roots, self.agenda = OpenRoots(), Agenda(store)
         self.sequencer: Final = Sequencer(store.last_position)
         self._order: Final = order_of(settings.ordering, self.sequencer)
         self.hazards: Final = Hazards()
@@ -131,7 +131,7 @@ class Conductor:
         self._admission: Final = Admission(organs, settings, clock_ns, detached)
         react = Reactions(registry, execution, settings.retries).to
         self._retirement: Final = Retirement(organs, self._admission, react, self._halt)
-        self._redriving: Final = Redriving(organs, self._admission, self._retirement, store)
+        self._errands: Final = Errands(organs, self._admission, self._retirement, store)
         self.reception: Final = Reception(organs, self._admission, store)
 
     def _organs(self) -> Organs:
@@ -147,6 +147,7 @@ class Conductor:
             roots=self._roots,
             hooks=self._hooks,
             tally=self.tally,
+            agenda=self.agenda,
         )
 
     def recover(self) -> None:
@@ -159,6 +160,7 @@ class Conductor:
         """
         recovery = Recovery(self._organs(), self._admission, self._store)
         self._finished.extend(recovery.take_up())
+        self.agenda.open()
 
     def lone_commands(self) -> LoneCommands:
         """The short way of commands that are alone; for whoever gives turns."""
@@ -203,6 +205,8 @@ class Conductor:
         self.tally.turn_begins(len(self.traffic.reorder_buffer))
         while self._finished and self.failure is None:
             self._admission.late(self._finished.popleft())
+        if not self.agenda.is_empty and self.failure is None:
+            self._errands.enter(self.clock_ns(), limit)
         if self.failure is None:
             self.traffic.dispatch()  # what has come back left workers with nothing to do: they come first
         steps, over_at_ns, is_over = 0, self._timer_ns() + TURN_NS, False
@@ -244,8 +248,7 @@ class Conductor:
         if isinstance(aside, Moved):
             self._retirement.move(entry)
             return True
-        assert isinstance(aside, Redrive)  # noqa: S101 - the others come with what is due later
-        return self._redriving.run(entry, aside)
+        return self._errands.run(entry, aside)
 
     def _start(self, entry: Entry) -> None:
         """Retire a detached command as started; its outcome may be there already, or is to be had at once."""

@@ -17,22 +17,27 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from driven.bus.alarm import Alarm
+from driven.bus.due_messages import DueMessages
 from driven.bus.entrance import Entrance
 from driven.bus.observer import Observer
 from driven.bus.parked_messages import ParkedMessages
 from driven.bus.shared_statistics import Publisher
+from driven.bus.visits import Visits
+from driven.domain.later import nanoseconds_of
 from driven.errors import BusClosed
+from driven.service.built_in import Schedule
 from driven.service.event_store import log_digest
 from driven.service.execution import refuse_reentry
 from driven.service.intake import Draft, draft
 from driven.service.naming import plain_text
 
 if TYPE_CHECKING:
-    import concurrent.futures
     from collections.abc import Coroutine, Iterable, Sequence
+    from datetime import datetime
 
     from driven.bus.conductor import Conductor
     from driven.bus.followers import Followers
@@ -50,6 +55,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("driven.bus")
 
+Admit = Callable[[Any, str | None, str], "Receipt"]
+"""Gives what was offered its position, under an id that its caller gave if any, with a trace."""
 T = TypeVar("T")
 
 TURN_LIMIT: Final = 256
@@ -101,12 +108,19 @@ class MessageBus:
         self._drained: asyncio.Event | None = None
         self.parked: Final = ParkedMessages(store, registry.catalog, self._accept_built_in)
         """What is parked, and the verbs that bring it back or give it up (F3)."""
-        self._visits: Final[set[concurrent.futures.Future[Any]]] = set()
-        self._visits_lock: Final = threading.Lock()
-        self._is_gone = False
+        self.due: Final = DueMessages(store, self._accept_built_in)
+        """What is due later."""
+        self._alarm: Final = Alarm(self._loop, conductor.clock_ns, self.wake)
+        self._visits: Final = Visits(self._loop)
 
     def submit(
-        self, command: Command, *, command_id: str | None = None, wait_s: float | None = None, trace: str = ""
+        self,
+        command: Command,
+        *,
+        command_id: str | None = None,
+        wait_s: float | None = None,
+        trace: str = "",
+        deliver_at: datetime | None = None,
     ) -> Coroutine[Any, Any, Receipt]:
         """Put a command on the bus; awaiting the result gives its receipt once it is accepted (U4).
 
@@ -118,6 +132,9 @@ class MessageBus:
                 the first, and what came of it (U5). It does not begin with ``@``.
             wait_s: seconds to wait at a full entrance; None: as long as it takes; 0: not at all.
             trace: trace context to carry along.
+            deliver_at: when it is due, a moment with a time zone; None: at once. The receipt is then that of the
+                submission: it is handled, and settles, when the command is on the agenda. With its position the
+                command can be cancelled (`due.cancel`).
 
         Raises:
             UnknownCommand, EmptyKey, MalformedMessage: the command cannot be accepted.
@@ -135,7 +152,13 @@ class MessageBus:
                 raise ValueError(text)
         if trace != "":  # what is no text at all is refused, empty or not
             trace = plain_text("trace", trace)
-        return self._accept(draft(self._registry, command), command_id, wait_s, trace)
+        offered = draft(self._registry, command)
+        if deliver_at is None:
+            return self._accept(offered, command_id, wait_s, trace)
+        known = self._registry.catalog.entries[offered.type_id]
+        due_at_ns = nanoseconds_of(deliver_at)
+        schedule = Schedule(due_at_ns, known.name, known.version, offered.body, offered.key)
+        return self._accept(schedule, command_id, wait_s, trace, self._conductor.reception.built_in)
 
     def submit_all(self, commands: Iterable[Command], *, trace: str = "") -> Coroutine[Any, Any, list[Receipt]]:
         """Put many commands on the bus, in this order, for less than submitting each; gives their receipts.
@@ -235,10 +258,11 @@ class MessageBus:
         """
         if asyncio.get_running_loop() is not self._loop:
             with contextlib.suppress(BusClosed):
-                return await asyncio.wrap_future(self._visit(self.drain(timeout_s)))
+                return await asyncio.wrap_future(self._visits.receive(self.drain(timeout_s)))
             return self.is_settled
         self._drained = self._drained or asyncio.Event()
         self._entrance.close()
+        self._conductor.agenda.close()
         self.wake()
         try:
             async with asyncio.timeout(timeout_s):
@@ -255,37 +279,32 @@ class MessageBus:
 
     async def see_off(self) -> None:
         """Let no one in from other event loops any more, and serve to the end who is in: they are told of the close."""
-        with self._visits_lock:
-            self._is_gone = True
-            visits = [asyncio.wrap_future(visit) for visit in tuple(self._visits)]
-        await asyncio.sleep(0)  # what the store thread said last was said to this loop, and is heard now
-        await asyncio.gather(*visits, return_exceptions=True)
+        await self._visits.see_off()
         self._publisher.close()
 
     async def _handle(self, command: Command, command_id: str | None) -> CommandOutcome:
         receipt = await self.submit(command, command_id=command_id)
         return await receipt.handled()
 
-    def _visit(self, accepting: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Serve a caller from another event loop on the bus's own, which does not end before he is served."""
-        with self._visits_lock:
-            if self._is_gone or self._loop.is_closed():
-                accepting.close()
-                raise BusClosed
-            visit = asyncio.run_coroutine_threadsafe(accepting, self._loop)
-            self._visits.add(visit)
-        visit.add_done_callback(self._visits.discard)
-        return visit
-
-    async def _accept(self, offered: Draft, command_id: str | None, wait_s: float | None, trace: str) -> Receipt:
+    async def _accept(
+        self,
+        offered: Any,  # noqa: ANN401 - what `admit` takes
+        command_id: str | None,
+        wait_s: float | None,
+        trace: str,
+        admit: Admit | None = None,
+    ) -> Receipt:
+        """Take in what was `offered`, a draft; or what `admit` takes instead."""
         if asyncio.get_running_loop() is not self._loop:
-            return await asyncio.wrap_future(self._visit(self._accept(offered, command_id, wait_s, trace)))
+            return await asyncio.wrap_future(
+                self._visits.receive(self._accept(offered, command_id, wait_s, trace, admit))
+            )
         if not self._entrance.places:
             self._check_open()
             await self._entrance.enter(wait_s)
         try:
             self._check_open()
-            receipt = self._admit(offered, command_id, trace)
+            receipt = (admit or self._admit)(offered, command_id, trace)
         finally:  # when nothing was admitted as well: the place goes to the next at the entrance
             if not self._is_pump_due:
                 self._see_to_it()
@@ -311,7 +330,7 @@ class MessageBus:
 
     async def _accept_all(self, offered: Sequence[Draft], trace: str) -> list[Receipt]:
         if asyncio.get_running_loop() is not self._loop:
-            return await asyncio.wrap_future(self._visit(self._accept_all(offered, trace)))
+            return await asyncio.wrap_future(self._visits.receive(self._accept_all(offered, trace)))
         receipts: list[Receipt] = []
         while (count := len(receipts)) < len(offered):
             if not (places := self._entrance.places):
@@ -342,7 +361,7 @@ class MessageBus:
     async def _accept_built_in(self, command: BuiltIn) -> Receipt:
         """Whoever operates the bus does not wait at the entrance: what he wants may be what makes room."""
         if asyncio.get_running_loop() is not self._loop:
-            return await asyncio.wrap_future(self._visit(self._accept_built_in(command)))
+            return await asyncio.wrap_future(self._visits.receive(self._accept_built_in(command)))
         self._check_open()
         receipt = self._conductor.reception.built_in(command)
         self.wake()
@@ -365,6 +384,8 @@ class MessageBus:
                 self.wake()
         finally:  # a turn raises what ends programs; whoever waits is let go all the same
             self._is_turning = False
+            if not self._conductor.agenda.is_empty:
+                self._alarm.set(self._conductor.agenda.next_due_ns)
             self._publisher.stir()
             self._open_up()
 

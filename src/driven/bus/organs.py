@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from driven.bus.agenda import Agenda
     from driven.bus.hazards import Hazards
     from driven.bus.journal import Journal
     from driven.bus.middleware import Hooks
@@ -32,3 +33,4 @@ class Organs(NamedTuple):
     roots: OpenRoots
     hooks: Hooks
     tally: Tally
+    agenda: Agenda

@@ -29,6 +29,8 @@ class Reacted(NamedTuple):
     drafts: list[Draft]
     """The commands that follow, in order."""
     failures: tuple[Failure, ...]
+    later: list[Draft]
+    """Those that follow when they are due."""
     failed: tuple[str, ...]
     """The names of the reactions that failed, one for each failure."""
 
@@ -49,7 +51,7 @@ class Reactions:
         failed: list[str] = []
         reactions = self._registry.reactions.get(entry.type_id, ())
         if not reactions and entry.aside is None:  # the common case, made short
-            return Reacted(drafts, (), ())
+            return Reacted(drafts, (), drafts, ())
         if isinstance(entry.aside, Repeat):
             reactions, failed = _named(reactions, entry.aside.reactions)
             failures = [Failure(GONE, f"there is no reaction {name} any more") for name in failed]
@@ -66,7 +68,10 @@ class Reactions:
                 failed.append(reaction.name)
             else:
                 drafts.extend(result)
-        return Reacted(drafts, tuple(failures), tuple(failed))
+        later = [draft for draft in drafts if draft.due_at_ns]
+        if later:
+            drafts = [draft for draft in drafts if not draft.due_at_ns]
+        return Reacted(drafts, tuple(failures), later, tuple(failed))
 
 
 def _named(reactions: Sequence[Reaction], names: Sequence[str]) -> tuple[tuple[Reaction, ...], list[str]]:

@@ -52,15 +52,17 @@ class Reception:
         self._roots.add(root, command_id)
         return receipt
 
-    def built_in(self, command: BuiltIn) -> Receipt:
-        """Give a built-in command its position; durable as above."""
+    def built_in(self, command: BuiltIn, command_id: str | None = None, trace: str = "") -> Receipt:
+        """Give a built-in command its position; durable, and raises, as above."""
+        draft = draft_of(command)
+        if command_id is not None and (known := self._accepted_before(command_id, draft)) is not None:
+            return known
         if self._journal.has_roots_alone:
             self._journal.turn_page()
-        draft = draft_of(command)
         root = Root(draft)
-        entry = self._admission.built_in(draft, root, command)
+        entry = self._admission.built_in(draft, root, command, command_id, trace)
         receipt = root.receipt = Receipt(entry.envelope.position, entry.envelope.id)
-        self._roots.add(root, None)
+        self._roots.add(root, command_id)
         return receipt
 
     def receipt(self, command_id: str) -> Receipt | None:

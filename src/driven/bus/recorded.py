@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from driven.bus.receipts import Receipt, Settlement
 from driven.errors import CommandFailed, CommandIdReused, CommandParked
+from driven.service.built_in import type_id_of
 from driven.service.event_store import READ_CHUNK, LoggedMessage, LoggedOutcome, LogRecord, MessageKind, Status
 
 if TYPE_CHECKING:
@@ -32,9 +33,16 @@ def receipt_from_log(command_id: str, draft: Draft, store: EventStore, catalog: 
     if record is None:
         return None
     message = record.message
-    if catalog.entries[draft.type_id].name != message.name or draft.body != _body_of_today(message, catalog):
+    if not _is_same(draft, message, catalog):
         raise CommandIdReused(command_id, message.name, message.envelope.position)
     return recorded_receipt(record, store, catalog)
+
+
+def _is_same(draft: Draft, message: LoggedMessage, catalog: Catalog) -> bool:
+    """Whether a message of the log is the command that is submitted now."""
+    if draft.type_id < 0 or type_id_of(message.name) is not None:
+        return draft.type_id == type_id_of(message.name) and draft.body == message.body
+    return catalog.entries[draft.type_id].name == message.name and draft.body == _body_of_today(message, catalog)
 
 
 def _body_of_today(message: LoggedMessage, catalog: Catalog) -> bytes:

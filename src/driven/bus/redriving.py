@@ -50,26 +50,20 @@ class Redriving:
     def __init__(self, organs: Organs, admission: Admission, retirement: Retirement, store: EventStore) -> None:
         """Nothing is read before a redrive is at the head."""
         self._registry: Final = organs.registry
-        self._order: Final = organs.order
-        self._journal: Final = organs.journal
         self._sequencer: Final = organs.sequencer
         self._parked_keys: Final = organs.parked_keys
         self._admission: Final = admission
         self._retirement: Final = retirement
         self._store: Final = store
 
-    def run(self, entry: Entry, redrive: Redrive) -> bool:
-        """Do it, and retire the redrive; False: the store has to catch up first."""
-        self._journal.flush()
-        if self._journal.holds_retirements:
-            self._order.make_head(entry)
-            return False
+    def run(self, entry: Entry, redrive: Redrive) -> None:
+        """Do it, and retire the redrive; all that has retired is in the store."""
         try:
             records = self._parked(redrive)
             plan = self._plan(redrive, records)
         except DrivenError as error:
             self._retirement.refuse(entry, failure_of(error))
-            return True
+            return
         key = records[0].message.envelope.key
         if key is not None:
             self._parked_keys.pop(key, None)
@@ -77,7 +71,6 @@ class Redriving:
         entered = tuple(_position(record) for record, _ in plan.again)
         aside = Aside((), entered, moved, plan.given_up, plan.released)
         self._retirement.done(entry, caused, aside)
-        return True
 
     def _parked(self, redrive: Redrive) -> list[ParkedRecord]:
         """What the redrive is about, in position order: all that is parked of a key, or one message without any."""

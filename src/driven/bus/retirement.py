@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from driven.errors import CommandFailed, CommandParked
-from driven.service.aside import Aside
+from driven.service.aside import Aside, Scheduled
 from driven.service.event_store import LoggedOutcome, Status
 from driven.service.handlers import OnExhausted
 from driven.service.on_failure import event_of_failure
@@ -34,9 +34,13 @@ if TYPE_CHECKING:
     from driven.bus.sequencer import Entry
     from driven.domain.messages import Event
     from driven.service.catalog import Catalog
+    from driven.service.intake import Draft
     from driven.wire import Succeeded
 
 logger = logging.getLogger("driven.bus")
+
+NEW_CHAIN_NS: Final = 1_000_000_000
+"""Nanoseconds: who is due so much later begins a new chain of causes (F5). An endless loop is not that slow."""
 
 
 class Retirement:
@@ -52,6 +56,7 @@ class Retirement:
         self._traffic: Final = organs.traffic
         self._state: Final = organs.state
         self._journal: Final = organs.journal
+        self._agenda: Final = organs.agenda
         self._roots: Final = organs.roots
         self._hooks: Final = organs.hooks
         self._tally: Final = organs.tally
@@ -120,15 +125,34 @@ class Retirement:
 
     def follow(self, entry: Entry) -> None:
         """Run every reaction to an event; one that fails leaves its siblings alone (F2)."""
-        drafts, failures, failed = self._react(entry)
+        drafts, failures, later, failed = self._react(entry)
         caused = (self._sequencer.last_position + 1, len(drafts)) if drafts else (0, 0)
         for draft in drafts:
             self._admission.command(draft, entry.root, entry)
         status = Status.PARKED if failures else Status.SUCCEEDED
         self.parked += bool(failures)
         entry.root.parked += bool(failures)
-        aside = Aside(reactions=failed) if failed else None
+        aside = None
+        if failed or later:
+            aside = Aside(reactions=failed, scheduled=self._scheduled(entry, later))
+            self._expect(entry, aside)
         self._retire(entry, LoggedOutcome(entry.position, status, 1, (), caused, failures, aside))
+
+    def _scheduled(self, entry: Entry, later: Sequence[Draft]) -> tuple[Scheduled, ...]:
+        """What reactions to an event have due later. Who does not wait for long is still of the same chain (F5)."""
+        entries, envelope, found = self._registry.catalog.entries, entry.envelope, []
+        for draft in later:
+            waits_long = draft.due_at_ns - envelope.recorded_at_ns >= NEW_CHAIN_NS
+            known, hop = entries[draft.type_id], 0 if waits_long else envelope.hop + 1
+            found.append(
+                Scheduled(draft.due_at_ns, known.name, known.version, draft.body, draft.key, envelope.correlation, hop)
+            )
+        return tuple(found)
+
+    def _expect(self, entry: Entry, aside: Aside) -> None:
+        """Put on the agenda what a message schedules, once the store has it."""
+        if aside.scheduled:
+            self._announce(partial(self._agenda.add, self._agenda.expect(entry.position, aside.scheduled)))
 
     def move(self, entry: Entry) -> None:
         """Nothing of a command happens here: it stands at the tail (F3)."""
@@ -138,6 +162,7 @@ class Retirement:
     def done(self, entry: Entry, caused: tuple[int, int], aside: Aside) -> None:
         """A built-in command has done this to what stands aside."""
         self._journal.page.succeeded.append(entry.root)
+        self._expect(entry, aside)
         self._retire(entry, LoggedOutcome(entry.position, Status.SUCCEEDED, 1, (), caused, (), aside))
 
     def refuse(self, entry: Entry, failure: Failure) -> None:

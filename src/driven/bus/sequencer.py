@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from driven.bus.hazards import Footprint
 from driven.bus.receipts import Receipt
 from driven.domain.messages import Envelope
-from driven.service.built_in import BuiltIn
+from driven.service.built_in import SCHEDULER, BuiltIn
 from driven.service.handlers import Handler
 from driven.service.intake import Draft
 from driven.wire import Completion, EncodedMessage
+
+if TYPE_CHECKING:
+    from driven.service.aside import DueMessage
 
 KEPT_CAUSES: Final = 10
 """How many of its causes a message remembers."""
@@ -213,6 +216,17 @@ class Sequencer:
         started.root.open += 1
         self._by_position[started.position] = started
 
+    def admit_due(self, due: DueMessage, type_id: int, body: bytes, recorded_at_ns: int) -> Entry:
+        """Give the next position to a command that was due later: a root of its own, which names what scheduled it."""
+        position = self._last_position = self._last_position + 1
+        scheduled, cause = due.scheduled, due.id.cause
+        envelope = Envelope(position, f"@{position}", position, cause, scheduled.hop, scheduled.key, recorded_at_ns)
+        root = Root(Draft(type_id, body, scheduled.key), position, open=1)
+        entry = Entry(envelope, position, type_id, body, root, (SCHEDULER, cause))
+        self.queue.append(entry)
+        self._by_position[position] = entry
+        return entry
+
     def admit_moved(self, told: Entry, recorded_at_ns: int) -> Entry:
         """Give the next position to a message that is to stand further back: the same one again, for the same root."""
         position = self._last_position = self._last_position + 1
@@ -220,7 +234,7 @@ class Sequencer:
             told.envelope, position=position, id=f"@{position}", recorded_at_ns=recorded_at_ns
         )
         entry = Entry(envelope, position, told.type_id, told.body, told.root, told.causes)
-        entry.handler, entry.footprint, entry.admitted_ns = told.handler, told.footprint, told.admitted_ns
+        entry.admitted_ns = told.admitted_ns
         told.root.descendants += 1
         told.root.open += 1
         self.queue.append(entry)

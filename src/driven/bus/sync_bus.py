@@ -15,7 +15,9 @@ from driven.service.execution import refuse_reentry
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine, Iterable, Sequence
+    from datetime import datetime
 
+    from driven.bus.due_messages import DueCommand, DueMessages
     from driven.bus.following.rebuild import Rebuild, RebuildProgress
     from driven.bus.loop_thread import LoopThread
     from driven.bus.message_bus import MessageBus
@@ -126,6 +128,23 @@ class SyncParkedMessages:
         return SyncReceipt(self._bus.wait(redrive, None), self._bus)
 
 
+class SyncDueMessages:
+    """A `DueMessages` whose calls block; it belongs to a `SyncBus`."""
+
+    def __init__(self, bus: SyncBus) -> None:
+        """Made with `bus`."""
+        self._bus: Final = bus
+
+    def list(self, *, after: DueCommand | None = None, limit: int = 100) -> tuple[DueCommand, ...]:
+        """What is due later; as `DueMessages.list`."""
+        return self._bus.wait(self._bus.due_messages.list(after=after, limit=limit), None)
+
+    def cancel(self, cause: int, number: int = 1, *, by: str = "", why: str = "") -> SyncReceipt:
+        """Let one of them not enter; as `DueMessages.cancel`."""
+        receipt = self._bus.wait(self._bus.due_messages.cancel(cause, number, by=by, why=why), None)
+        return SyncReceipt(receipt, self._bus)
+
+
 class SyncBus:
     """A `MessageBus` whose calls block; open one with `driven.open_bus_sync`."""
 
@@ -135,13 +154,21 @@ class SyncBus:
         self._loop: Final = loop
         self.parked: Final = SyncParkedMessages(self)
         """What is parked, and the verbs that bring it back or give it up (F3)."""
+        self.due: Final = SyncDueMessages(self)
+        """What is due later."""
 
     def submit(
-        self, command: Command, *, command_id: str | None = None, wait_s: float | None = None, trace: str = ""
+        self,
+        command: Command,
+        *,
+        command_id: str | None = None,
+        wait_s: float | None = None,
+        trace: str = "",
+        deliver_at: datetime | None = None,
     ) -> SyncReceipt:
         """Put a command on the bus and return its receipt once it is accepted; raises as `MessageBus.submit`."""
         refuse_reentry()
-        coroutine = self._bus.submit(command, command_id=command_id, wait_s=wait_s, trace=trace)
+        coroutine = self._bus.submit(command, command_id=command_id, wait_s=wait_s, trace=trace, deliver_at=deliver_at)
         return SyncReceipt(self.wait(coroutine, None), self)
 
     def submit_all(self, commands: Iterable[Command], *, trace: str = "") -> list[SyncReceipt]:
@@ -176,6 +203,11 @@ class SyncBus:
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """What a reading statement finds in the tables of projections."""
         return self._bus.query(sql, parameters)
+
+    @property
+    def due_messages(self) -> DueMessages:
+        """Those of the bus itself."""
+        return self._bus.due
 
     @property
     def parked_messages(self) -> ParkedMessages:

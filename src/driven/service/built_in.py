@@ -71,7 +71,12 @@ BuiltIn: TypeAlias = Redrive | Schedule | Cancel
 
 _TYPES: Final[dict[int, type[BuiltIn]]] = {-2: Redrive, -3: Schedule, -4: Cancel}
 _TYPE_IDS: Final = {one: type_id for type_id, one in _TYPES.items()}
-NAMES: Final = {type_id: f"driven.{one.__name__}" for type_id, one in _TYPES.items()}
+SCHEDULER: Final = -5
+"""Stands for the type of whatever scheduled a message."""
+NAMES: Final = {
+    **{type_id: f"driven.{one.__name__}" for type_id, one in _TYPES.items()},
+    SCHEDULER: "what scheduled it",
+}
 """Stable names by type id."""
 _BY_NAME: Final = {f"driven.{one.__name__}": one for one in _TYPES.values()}
 _encode: Final = msgspec.msgpack.Encoder().encode

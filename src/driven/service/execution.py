@@ -16,6 +16,9 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
+from driven.domain.later import Later
 from driven.domain.messages import Command, Event, Message
 from driven.errors import MalformedMessage, ReentrantDispatch, UndeclaredEvent, WrongReturn
 from driven.service.context import Context
@@ -102,11 +105,22 @@ class Execution:
                 commands = _returned(reaction.name, result, reaction.signature, Command)
             finally:
                 _running.name = None
+            if reaction.signature.later:
+                return [self._draft(reaction, command, envelope) for command in commands]
             return [draft(self._registry, command) for command in commands]
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - a reaction may not harm its siblings (F2)
             return failure_of(error)
+
+    def _draft(self, reaction: Reaction, command: Command | Later[Any], envelope: Envelope) -> Draft:
+        """A command of a reaction some of whose commands are due later."""
+        if not isinstance(command, Later):
+            if type(command) not in reaction.signature.at_once:
+                raise WrongReturn(reaction.name, f"a {type(command).__name__}", _allowed(reaction.signature))
+            return draft(self._registry, command)
+        due_at_ns = command.due_at_ns(envelope.recorded_at_ns)
+        return msgspec.structs.replace(draft(self._registry, command.command), due_at_ns=due_at_ns)
 
     def _succeeded(
         self,
@@ -220,7 +234,9 @@ def _returned(name: str, result: Any, signature: Signature, base: type[Message])
         return ()
     messages = (result,) if isinstance(result, Message) else _in_order(name, result, signature)
     for message in messages:
-        if not isinstance(message, base) or type(message) not in signature.returns:
+        if (not isinstance(message, base) or type(message) not in signature.returns) and not (
+            isinstance(message, Later) and type(message.command) in signature.later
+        ):
             raise WrongReturn(name, f"a {type(message).__name__}", _allowed(signature))
     return messages
 
@@ -229,6 +245,8 @@ def _in_order(name: str, result: Any, signature: Signature) -> Sequence[Any]:  #
     """The members of a collection that has an order of its own (O3)."""
     if isinstance(result, list | tuple):
         return result
+    if isinstance(result, Later):
+        return (result,)
     if isinstance(result, str | bytes | Mapping | AbstractSet) or not isinstance(result, Iterable):
         if hasattr(result, "close"):
             result.close()  # a coroutine that nobody awaits would warn
@@ -237,4 +255,5 @@ def _in_order(name: str, result: Any, signature: Signature) -> Sequence[Any]:  #
 
 
 def _allowed(signature: Signature) -> str:
-    return ", ".join(sorted(found.__name__ for found in signature.returns)) or "None"
+    names = [found.__name__ for found in signature.at_once] + [f"Later[{one.__name__}]" for one in signature.later]
+    return ", ".join(sorted(names)) or "None"

@@ -22,6 +22,8 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     type_id: int
     body: bytes
     key: str | None
+    due_at_ns: int = 0
+    """When it is to enter, in nanoseconds since the epoch; 0: at once."""
 
 
 def draft(registry: Registry, command: Command) -> Draft:

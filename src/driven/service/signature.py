@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import msgspec
 
+from driven.domain.later import Later
 from driven.domain.messages import Command, Event, Message
 from driven.service.context import Context
 from driven.service.naming import shown
@@ -52,6 +53,10 @@ class Signature(msgspec.Struct, frozen=True):
 
     parameters: tuple[Parameter, ...] = ()
     returns: tuple[type[Message], ...] = ()
+    later: tuple[type[Message], ...] = ()
+    """Those that it names inside `Later`."""
+    at_once: tuple[type[Message], ...] = ()
+    """Those that it names outside."""
 
     def dependencies(self) -> tuple[Parameter, ...]:
         """The parameters that are injected from bindings."""
@@ -78,7 +83,8 @@ def read_signature(function: Any, local_names: dict[str, Any], message: type[Mes
     injected = _injected(taken[1:], hints)
     if "return" not in hints:
         raise Unreadable("has no return annotation; annotate the messages it may return, or None")
-    return Signature((first, *injected), _returned_types(hints["return"]))
+    at_once, later = _returned_types(hints["return"])
+    return Signature((first, *injected), tuple(dict.fromkeys((*at_once, *later))), later, at_once)
 
 
 def read_warm_up(function: Any, local_names: dict[str, Any]) -> Signature:  # noqa: ANN401
@@ -279,9 +285,29 @@ _WITHOUT_ORDER: Final = (
 )
 
 
-def _returned_types(annotation: Any) -> tuple[type[Message], ...]:  # noqa: ANN401
-    """The message types that a return annotation names: one, a union, or an ordered collection of those."""
-    found: dict[type[Message], None] = {}
+def _returned_types(annotation: Any) -> tuple[tuple[type[Message], ...], tuple[type[Message], ...]]:  # noqa: ANN401
+    """The message types that a return annotation names: one, a union, or an ordered collection of those.
+
+    First those that are meant at once, then those inside `Later`.
+    """
+    named = list(_named_types(annotation))
+    later = [_message_type(each) for one in named if _is_later(one) for each in _inside_later(one)]
+    at_once = [_message_type(one) for one in named if not _is_later(one)]
+    return tuple(dict.fromkeys(at_once)), tuple(dict.fromkeys(later))
+
+
+def _is_later(annotation: Any) -> bool:  # noqa: ANN401
+    return annotation is Later or typing.get_origin(annotation) is Later
+
+
+def _inside_later(annotation: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    if annotation is Later:
+        raise Unreadable("its return annotation names Later, which may be any; write Later[TheCommand]")
+    return _alternatives(typing.get_args(annotation)[0])
+
+
+def _named_types(annotation: Any) -> collections.abc.Iterator[Any]:  # noqa: ANN401
+    """Each type that a return annotation names, without what is around it."""
     for one in _alternatives(annotation):
         origin, arguments = typing.get_origin(one), typing.get_args(one)
         if origin in _WITHOUT_ORDER or one in _WITHOUT_ORDER:
@@ -289,12 +315,9 @@ def _returned_types(annotation: Any) -> tuple[type[Message], ...]:  # noqa: ANN4
         if origin in _IN_ORDER:
             members = arguments[:1] if origin is collections.abc.Generator else arguments
             for member in members:
-                found.update(
-                    dict.fromkeys(_message_type(each) for each in _alternatives(member) if each is not Ellipsis)
-                )
+                yield from (each for each in _alternatives(member) if each is not Ellipsis)
         elif one is not None and one is not type(None):
-            found[_message_type(one)] = None
-    return tuple(found)
+            yield one
 
 
 def _message_type(annotation: Any) -> type[Message]:  # noqa: ANN401
