@@ -21,6 +21,7 @@ from driven.entrypoints.drawing.schema import schema_page
 from driven.entrypoints.drawing.top import top_page
 from driven.entrypoints.drawing.verify import verify_page
 from driven.entrypoints.log_verb import Log, StoreUrl, ToPosition
+from driven.entrypoints.parked_verb import Parked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -318,6 +319,7 @@ Verb: TypeAlias = (
     | Annotated[Dispatch, tyro.conf.subcommand("dispatch")]
     | Annotated[Log, tyro.conf.subcommand("log")]
     | Annotated[BuildAnew, tyro.conf.subcommand("rebuild")]
+    | Annotated[Parked, tyro.conf.subcommand("parked")]
 )
 """`dispatch` is here for its help only: it is told apart before, as the options of a command follow."""
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from driven.bus.parked_messages import ParkedMessage
 from driven.entrypoints.bench.contenders import CATALOGUE
 from driven.entrypoints.bench.record import BenchReport
 from driven.entrypoints.bench.samples import Measure, Sample
 from driven.entrypoints.log.digest import DigestReport
 from driven.entrypoints.log.entries import LogEntry
 from driven.entrypoints.log.tree import CausationTree, Node
+from driven.entrypoints.parked import RedriveReport
 from driven.entrypoints.reports.check import CheckReport, CommandReport, EventReport, ProjectorReport, ReactionReport
 from driven.entrypoints.reports.doctor import DoctorReport, doctor_report
 from driven.entrypoints.reports.finding import Finding, Machine
@@ -61,6 +63,8 @@ def rows(heading: str) -> Iterator[list[str]]:
         ("## The record of schemas", SchemaReport),
         ("### Changes of types", TypeChange),
         ("### The document", SchemaDocument),
+        ("### Parked messages", ParkedMessage),
+        ("### Redrives", RedriveReport),
         ("## The record of the doctor", DoctorReport),
         ("### Findings", Finding),
         ("## The record of a run of benchmarks", BenchReport),

@@ -1,0 +1,76 @@
+"""What `driven parked` takes, and what it does with it; `verbs` lists it among the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+import msgspec
+import tyro
+
+from driven.entrypoints.log_verb import StoreUrl
+from driven.errors import MisuseError
+
+if TYPE_CHECKING:
+    from driven.entrypoints.drawing.page import Page
+    from driven.entrypoints.parked import DetailsReport, ParkedReport, RedriveReport
+
+What: TypeAlias = Annotated[
+    Literal["list", "show", "retry", "skip", "release", "discard"],
+    tyro.conf.Positional,
+    tyro.conf.arg(help="list, show one, or a verb of a redrive."),
+]
+ModuleApp: TypeAlias = Annotated[
+    str,
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="module:app", help='The application, as "package.module:attribute".'),
+]
+
+
+class Parked(msgspec.Struct, frozen=True):
+    """List what is parked; show one; or bring it back: retry, skip the oldest, release the key, discard."""
+
+    what: What
+    application: ModuleApp
+    key: Annotated[str | None, tyro.conf.arg(metavar="KEY", help="What is parked of this key.")] = None
+    position: Annotated[
+        int, tyro.conf.arg(metavar="N", help="The message parked at this position, or all of its key if it has one.")
+    ] = 0
+    by: Annotated[str | None, tyro.conf.arg(metavar="NAME", help="Who wants it, for the log; by default you.")] = None
+    why: Annotated[str, tyro.conf.arg(metavar="TEXT", help="The reason, for the log.")] = ""
+    after: Annotated[int, tyro.conf.arg(metavar="N", help="List what is parked behind this position.")] = 0
+    limit: Annotated[int, tyro.conf.arg(metavar="N", help="List so many, and no more.")] = 100
+    store: StoreUrl = None
+    config: Annotated[
+        Path | None,
+        tyro.conf.arg(metavar="FILE", help="The configuration; by default driven.toml in the current folder, if any."),
+    ] = None
+    json: Annotated[bool, tyro.conf.arg(help="Print the record as JSON, for programs.")] = False
+
+    def answer(self) -> tuple[ParkedReport | DetailsReport | RedriveReport, Page]:
+        """Look, or redrive and wait until it has settled."""
+        from driven.entrypoints import parked  # noqa: PLC0415 - see the head of `verbs`
+        from driven.entrypoints.drawing import parked as drawing  # noqa: PLC0415 - the same
+        from driven.service.built_in import Verb  # noqa: PLC0415 - the same
+
+        if self.what == "list":
+            found = parked.parked_report(
+                self.application, key=self.key, after=self.after, limit=self.limit, config=self.config, url=self.store
+            )
+            return found, drawing.parked_page(found)
+        if self.what == "show":
+            if not self.position:
+                raise MisuseError("show takes --position of what is parked; see `driven parked list`")
+            details = parked.details_report(self.application, self.position, config=self.config, url=self.store)
+            return details, drawing.details_page(details)
+        done = parked.redrive_report(
+            self.application,
+            Verb(self.what),
+            key=self.key,
+            position=self.position,
+            by=self.by,
+            why=self.why,
+            config=self.config,
+            url=self.store,
+        )
+        return done, drawing.redrive_page(done)
