@@ -6,6 +6,7 @@ from the log alone.
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -15,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import parking
-from driven import BusSettings, Settings, WorkerSettings
+from crashes import under_way
+from driven import BusSettings, Settings, WorkerSettings, log_digest
 from driven.adapters.stores.memory import MemoryStore
 from driven.domain.messages import Command
 from driven.service.built_in import BuiltIn, Redrive, Verb, built_in
@@ -208,10 +210,42 @@ def is_odd(begin: Begin) -> bool:
     return all(number % 2 for _, number in begin.items)
 
 
+CRASHES = st.lists(st.integers(0, 40), min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize("ordering", ["strict", "keyed"])
+@settings(max_examples=150)
+@given(script=phases(IN_ORDER), faults=FAULTS, seed=SEEDS, crashes=CRASHES)
+def test_redrives_survive_crashes_at_any_step(
+    ordering: Ordering, script: list[Phase], faults: Faults, seed: int, crashes: list[int]
+) -> None:
+    """U9, F3: while parking, while redriving, between the two; what the log holds in the end is whole and in order."""
+    configuration = Settings(bus=BusSettings(ordering=ordering, retries=0), workers=WorkerSettings(max_attempts=1_000))
+    store, chance = MemoryStore(), random.Random(seed)
+    for number, (broken, commands) in enumerate([*script, (frozenset[int](), [])]):
+        mend(broken)
+        for run_of_phase, steps in enumerate((*crashes, None)):
+            simulation = Simulation(
+                REGISTRY, workers=2, seed=seed + number, faults=faults, settings=configuration, store=store
+            )
+            simulation.begin(() if run_of_phase else commands)
+            simulation.go_on(steps)
+            assert simulation.conductor.failure is None
+            if steps is not None and (batch := under_way(simulation)) is not None and chance.random() < 0.5:
+                store.append(batch)
+            store.close()
+    last = Simulation(REGISTRY, workers=0, seed=seed, settings=configuration, store=store)
+    while parked := store.parked(0, 1):
+        last.run([Redrive(Verb.RETRY, position=parked[0].message.envelope.position)])
+
+    for key in KEYS:
+        assert ledger(store, key) == wanted(store, "parking.Apply", key)
+        assert Counter(ledger(store, f"pondered {key}")) == Counter(wanted(store, "parking.Ponder", key))
+    assert Counter(ledger(store, "notes")) == Counter(wanted(store, "parking.Note"))
+
+
 def digest(store: EventStore) -> str:
     """The digest of the log."""
-    from driven import log_digest  # noqa: PLC0415 - only here
-
     return log_digest(store)
 
 
@@ -272,3 +306,36 @@ def test_events_that_enter_again_are_shown_to_nobody_else() -> None:
     assert ledger(simulation.store, "notes") == [3, 5]
     assert wanted(simulation.store, "parking.Apply") == [3, 5]
     assert [one.name for one in simulation.store.events(["parking.Begun"], 0, 99)] == ["parking.Begun"]
+
+
+def test_what_a_redrive_put_back_is_taken_up_by_the_next_bus_as_it_was() -> None:
+    """U9, F3: a bus dies right behind a redrive: what moved does not happen twice, and no reaction runs again."""
+    mend(frozenset({3, 4}))
+    configuration, store = Settings(bus=BusSettings(retries=0)), MemoryStore()
+    first = Simulation(REGISTRY, workers=0, seed=1, settings=configuration, store=store)
+    first.run([Begin((("a", 3), ("b", 5))), Begin((("a", 4),))])
+    mend(frozenset())
+    event = next(one.message for one in store.parked(0, 9) if one.message.kind is MessageKind.EVENT)
+    first.begin(
+        [
+            Redrive(Verb.RETRY, key="a"),
+            Apply("a", 7),
+            Redrive(Verb.RETRY, position=event.envelope.position),
+            Apply("a", 9),
+        ]
+    )
+    for _ in range(20):
+        first.conductor.turn(1)
+        first.committer.step()
+        left = [one for one in store.read(0, 99) if one.outcome is None]
+        if left and not any(built_in(one.message) for one in left):
+            break
+    assert {one.message.kind for one in left if one.message.redrives} == {MessageKind.COMMAND, MessageKind.REPEATED}
+    assert {one.message.envelope.position for one in left} & {one.message.redrives for one in left}
+    store.close()
+
+    Simulation(REGISTRY, workers=0, seed=1, settings=configuration, store=store).go_on()
+
+    assert ledger(store, "a") == [3, 4, 7, 9]
+    assert ledger(store, "b") == [5]
+    assert Counter(ledger(store, "notes")) == Counter([3, 5])
