@@ -43,6 +43,12 @@ class Reactions:
         self._registry: Final = registry
         self._execution: Final = execution
         self._retries: Final = retries
+        self._with_timers: Final = frozenset(
+            type_id
+            for type_id, reactions in registry.reactions.items()
+            if any(one.signature.later for one in reactions)
+        )
+        """Events that something follows later."""
 
     def to(self, entry: Entry) -> Reacted:
         """Run every reaction to an event, in the order of registration; of one that was parked, those that failed."""
@@ -68,10 +74,11 @@ class Reactions:
                 failed.append(reaction.name)
             else:
                 drafts.extend(result)
+        if entry.type_id not in self._with_timers:
+            return Reacted(drafts, tuple(failures), [], tuple(failed))
         later = [draft for draft in drafts if draft.due_at_ns]
-        if later:
-            drafts = [draft for draft in drafts if not draft.due_at_ns]
-        return Reacted(drafts, tuple(failures), later, tuple(failed))
+        at_once = [draft for draft in drafts if not draft.due_at_ns]
+        return Reacted(at_once, tuple(failures), later, tuple(failed))
 
 
 def _named(reactions: Sequence[Reaction], names: Sequence[str]) -> tuple[tuple[Reaction, ...], list[str]]:
