@@ -263,6 +263,7 @@ class MessageBus:
         self._drained = self._drained or asyncio.Event()
         self._entrance.close()
         self._conductor.agenda.close()
+        self._alarm.set(None)
         self.wake()
         try:
             async with asyncio.timeout(timeout_s):
