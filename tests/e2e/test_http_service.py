@@ -3,61 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 import signal
 import subprocess
-import sys
 from collections import Counter
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from driven.adapters.stores.sqlite.store import SqliteStore
 from driven.service.event_store import READ_CHUNK, Status
+from http_service import Service, command, environment, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from driven.service.event_store import LogRecord
 
-APPLICATIONS = Path(__file__).parents[1] / "applications"
 CLIENTS = 200
 LONGEST_S = 60.0
-LISTENING = re.compile(r"listening on (http://[\d.]+:\d+)")
-
-
-class Service(NamedTuple):
-    """A running service."""
-
-    process: subprocess.Popen[str]
-    url: str
-
-
-@contextmanager
-def running(folder: Path, *typed: str) -> Iterator[Service]:
-    """`driven run shop:api` in a folder of its own, on a port of its own."""
-    places = [str(APPLICATIONS), *(place for place in sys.path if place)]
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("DRIVEN_")}
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "driven", "run", "shop:api", "--port", "0", *typed],
-        cwd=folder,
-        env={**variables, "PYTHONPATH": os.pathsep.join(places)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    try:
-        told = [process.stderr.readline(), process.stderr.readline()]
-        found = LISTENING.match(told[-1])
-        assert found is not None, told
-        yield Service(process, found[1])
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def ended(service: Service, number: signal.Signals) -> tuple[int, str]:
@@ -124,7 +88,7 @@ async def flood(service: Service, before_signal: int) -> dict[str, int]:
 @pytest.mark.timeout(110)
 def test_what_was_answered_is_in_the_log_once_and_what_was_accepted_is_carried_out(tmp_path: Path) -> None:
     """X4, U5: 200 clients, SIGTERM in the middle. No 2xx is lost or doubled, and nothing that was accepted is left."""
-    with running(tmp_path) as service:
+    with running(tmp_path, "shop:api") as service:
         answers = asyncio.run(flood(service, before_signal=1_000))
         _, said = service.process.communicate(timeout=LONGEST_S)
 
@@ -148,10 +112,10 @@ def test_what_was_answered_is_in_the_log_once_and_what_was_accepted_is_carried_o
 def test_a_service_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     """U4, U9: accepted is durable; sent again under the same key, it is not done twice."""
     body, key = {"order_id": "a", "amount": 2}, {"Idempotency-Key": "order-a"}
-    with running(tmp_path) as service:
+    with running(tmp_path, "shop:api") as service:
         first = httpx.post(f"{service.url}/commands/shop.PlaceOrder", json=body, headers=key)
         service.process.kill()
-    with running(tmp_path) as service:
+    with running(tmp_path, "shop:api") as service:
         again = httpx.post(f"{service.url}/commands/shop.PlaceOrder", json=body, headers=key)
         found = httpx.get(f"{service.url}/orders/a")
         code, said = ended(service, signal.SIGINT)
@@ -171,11 +135,10 @@ def test_a_service_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_served_ends_with_2_and_says_why(tmp_path: Path, typed: tuple[str, ...], words: str) -> None:
     """Bad input gets an error that names the culprit and the remedy."""
-    places = [str(APPLICATIONS), *(place for place in sys.path if place)]
     done = subprocess.run(
-        [sys.executable, "-m", "driven", "run", *typed],
+        command(*typed),
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=LONGEST_S,
@@ -189,11 +152,10 @@ def test_what_cannot_be_served_ends_with_2_and_says_why(tmp_path: Path, typed: t
 
 def test_a_host_that_there_is_not_is_named(tmp_path: Path) -> None:
     """Where something keeps others out."""
-    places = [str(APPLICATIONS), *(place for place in sys.path if place)]
     done = subprocess.run(
-        [sys.executable, "-m", "driven", "run", "shop:api", "--host", "no.such.host.invalid"],
+        command("shop:api", "--host", "no.such.host.invalid"),
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(places), "DRIVEN_HTTP_ALLOW_ANONYMOUS": "true"},
+        env=environment(DRIVEN_HTTP_ALLOW_ANONYMOUS="true"),
         capture_output=True,
         text=True,
         timeout=LONGEST_S,
@@ -206,13 +168,13 @@ def test_a_host_that_there_is_not_is_named(tmp_path: Path) -> None:
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     """With what to do about it."""
-    with running(tmp_path) as service:
+    with running(tmp_path, "shop:api") as service:
         port = service.url.rpartition(":")[2]
         (tmp_path / "other").mkdir()
         with subprocess.Popen(
-            [sys.executable, "-m", "driven", "run", "shop:api", "--port", port],
+            command("shop:api", "--port", port),
             cwd=tmp_path / "other",
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(APPLICATIONS), *filter(None, sys.path)])},
+            env=environment(),
             stderr=subprocess.PIPE,
             text=True,
         ) as second:

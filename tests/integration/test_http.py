@@ -116,7 +116,7 @@ async def test_an_idempotency_key_is_for_one_command_for_ever() -> None:
         admitted = face.bus.statistics().commands
 
     assert first.json()["position"] == again.json()["position"] == 1
-    assert (other.status_code, other.headers["content-type"]) == (422, PROBLEM)
+    assert (other.status_code, other.headers["content-type"]) == (409, PROBLEM)
     assert {one.name: one.admitted for one in admitted}["shop.PlaceOrder"] == 1
 
 
@@ -144,6 +144,16 @@ async def test_a_wrong_body_is_told_what_is_wrong_and_where(case: str) -> None:
     assert answer.json()["status"] == status
     if path:
         assert answer.json()["errors"][0]["path"] == path
+
+
+async def test_a_whole_number_may_be_written_with_a_point() -> None:
+    """JSON Schema has one number where Python has two; a fraction is none of the one kind."""
+    async with served() as (client, _):
+        whole = await client.post(PATH, json=ORDER | {"amount": 2.0})
+        fraction = await client.post(PATH, json=ORDER | {"amount": 2.5})
+
+    assert (whole.status_code, whole.json()["events"][0]["data"]["amount"]) == (200, 2)
+    assert (fraction.status_code, fraction.json()["errors"][0]["path"]) == (422, "$.amount")
 
 
 async def test_what_a_handler_says_on_purpose_is_told_and_nothing_else() -> None:

@@ -15,7 +15,7 @@ import pytest
 import shop
 from driven import BusSettings, Command, CommandFailed, Settings, StoreSettings, WorkerSettings
 from driven.entrypoints.aws_lambda import Sources, lambda_handler
-from driven.entrypoints.aws_lambda.sources import Unintelligible
+from driven.entrypoints.aws_lambda.events import Unintelligible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,7 @@ def test_a_direct_invocation_gives_the_events_and_leaves_nothing() -> None:
         ({"command": "shop.OrderPlaced"}, "there is no command"),
         (placed("a", "x"), "Expected `int`, got `str` - at `$.amount`"),  # type: ignore[arg-type]  # what is wrong
         ({"Records": [{"eventSource": "aws:kinesis"}]}, "its records are of 'aws:kinesis'"),
-        ({"Records": [{"eventSource": "aws:s3", "s3": {}}]}, "nothing says what it means"),
+        ({"Records": [{"eventSource": "aws:s3", "s3": {}}]}, "missing required field `bucket`"),
         ({"detail-type": "shop.Nothing", "id": "1"}, "there is no command"),
         ({"Records": []}, "command"),
     ],

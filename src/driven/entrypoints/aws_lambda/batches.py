@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from driven.entrypoints.aws_lambda.events import SqsRecord, as_a
 from driven.entrypoints.aws_lambda.sources import of_sqs
 from driven.errors import CommandFailed, CommandParked, DrivenError
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("driven.aws_lambda")
 
+_Message: TypeAlias = "tuple[Mapping[str, Any], SqsRecord]"
+"""A message as it came, and as it was understood."""
+
 
 class SqsBatch:
     """One batch, for one invocation."""
@@ -31,35 +35,39 @@ class SqsBatch:
         self._bus = bus
         self._sources = sources
         self._catalog = catalog
-        self.failed: list[str] = []
-        """The messages to be delivered again, in the order in which they failed."""
 
-    async def carry_out(self, records: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Carry all of them out; the ids of those to be delivered again, in the order of the batch."""
-        groups: dict[str, list[Mapping[str, Any]]] = {}
-        for record in records:
-            group = record.get("attributes", {}).get("MessageGroupId")
-            groups.setdefault(f"group {group}" if group else f"message {record['messageId']}", []).append(record)
+    async def carry_out(self, raw: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Carry all of them out; the ids of those to be delivered again, in the order of the batch.
+
+        Raises:
+            Unintelligible: one of them is no message of a queue.
+
+        """
+        records = [as_a(SqsRecord, one, "a record of SQS") for one in raw]
+        groups: dict[str, list[_Message]] = {}
+        for one, record in zip(raw, records, strict=True):
+            group = record.attributes.MessageGroupId
+            groups.setdefault(f"group {group}" if group else f"message {record.messageId}", []).append((one, record))
         failed = await asyncio.gather(*(self._in_a_row(group) for group in groups.values()))
         given_back = {message for one in failed for message in one}
-        return [record["messageId"] for record in records if record["messageId"] in given_back]
+        return [record.messageId for record in records if record.messageId in given_back]
 
-    async def _in_a_row(self, records: Sequence[Mapping[str, Any]]) -> list[str]:
+    async def _in_a_row(self, messages: Sequence[_Message]) -> list[str]:
         """Carry out until one fails; the ids of that one and of those behind it."""
-        for number, record in enumerate(records):
-            if not await self._is_done(record):
-                return [one["messageId"] for one in records[number:]]
+        for number, (raw, record) in enumerate(messages):
+            if not await self._is_done(raw, record):
+                return [one.messageId for _, one in messages[number:]]
         return []
 
-    async def _is_done(self, record: Mapping[str, Any]) -> bool:
+    async def _is_done(self, raw: Mapping[str, Any], record: SqsRecord) -> bool:
         try:
-            asked = of_sqs(record, self._sources, self._catalog)
-            await carry_out(self._bus, asked, str(record.get("attributes", {}).get("ApproximateReceiveCount", "")))
-        except (CommandFailed, CommandParked, DrivenError) as error:
-            logger.warning("SQS message %s is given back: %s", record["messageId"], error)
+            asked = of_sqs(raw, record, self._sources, self._catalog)
+            await carry_out(self._bus, asked, record.attributes.ApproximateReceiveCount)
+        except DrivenError as error:
+            logger.warning("SQS message %s is given back: %s", record.messageId, error)
             return False
         except Exception:
-            logger.exception("SQS message %s is given back.", record["messageId"])
+            logger.exception("SQS message %s is given back.", record.messageId)
             return False
         return True
 

@@ -6,18 +6,37 @@ Nothing of HTTP is decided here: status, problems, limits and receipts are those
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+import binascii
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, unquote, urlencode
+
+from driven.entrypoints.aws_lambda.events import GatewayV1, GatewayV2, Unintelligible, as_a
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from driven.entrypoints.http import HttpApi
 
 
+class _Asked(NamedTuple):
+    """A request, whatever the form of its event."""
+
+    method: str
+    path: str
+    query: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    is_v2: bool
+
+
 async def answer(api: HttpApi, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Serve one HTTP event; the answer in the form of its version."""
-    body = _body(event)
+    """Serve one HTTP event; the answer in the form of its version.
+
+    Raises:
+        Unintelligible: it is no such event.
+
+    """
+    asked = _asked_v2(event) if event.get("version") == "2.0" else _asked_v1(event)
     is_told = False
     sent: list[Mapping[str, Any]] = []
 
@@ -26,49 +45,67 @@ async def answer(api: HttpApi, event: Mapping[str, Any]) -> dict[str, Any]:
         if is_told:
             return {"type": "http.disconnect"}
         is_told = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        return {"type": "http.request", "body": asked.body, "more_body": False}
 
     async def send(message: Mapping[str, Any]) -> None:
         sent.append(message)
 
-    await api(_scope(event), receive, send)
-    return _answer(sent, is_v2=event.get("version") == "2.0")
+    await api(_scope(asked), receive, send)
+    return _answer(sent, is_v2=asked.is_v2)
 
 
-def _body(event: Mapping[str, Any]) -> bytes:
-    body = event.get("body") or ""
-    return base64.b64decode(body) if event.get("isBase64Encoded") else str(body).encode()
+def _asked_v2(event: Mapping[str, Any]) -> _Asked:
+    told = as_a(GatewayV2, event, "the event of a gateway")
+    headers = list((told.headers or {}).items())
+    if told.cookies:
+        headers.append(("cookie", "; ".join(told.cookies)))
+    body = _body(told.body, is_encoded=told.isBase64Encoded)
+    path = unquote(told.rawPath)
+    return _Asked(told.requestContext.http.method, path, told.rawQueryString, headers, body, is_v2=True)
 
 
-def _scope(event: Mapping[str, Any]) -> dict[str, Any]:
-    if event.get("version") == "2.0":
-        http = event["requestContext"]["http"]
-        method, path, query = http["method"], event.get("rawPath", "/"), event.get("rawQueryString", "")
-        headers = [(name, value) for name, value in (event.get("headers") or {}).items()]
-        source = http.get("sourceIp", "")
-    else:
-        method, path = event["httpMethod"], event.get("path", "/")
-        several = event.get("multiValueQueryStringParameters") or {}
-        query = urlencode([(name, value) for name, values in several.items() for value in values])
-        listed = event.get("multiValueHeaders") or {
-            name: [value] for name, value in (event.get("headers") or {}).items()
-        }
-        headers = [(name, value) for name, values in listed.items() for value in values]
-        source = event.get("requestContext", {}).get("identity", {}).get("sourceIp", "")
+def _asked_v1(event: Mapping[str, Any]) -> _Asked:
+    told = as_a(GatewayV1, event, "the event of a gateway")
+    query = _several(told.multiValueQueryStringParameters, told.queryStringParameters)
+    headers = list(_several(told.multiValueHeaders, told.headers))
+    body = _body(told.body, is_encoded=told.isBase64Encoded)
+    return _Asked(told.httpMethod, told.path, urlencode(list(query)), headers, body, is_v2=False)
+
+
+def _several(
+    several: Mapping[str, tuple[str, ...]] | None, single: Mapping[str, str] | None
+) -> Iterable[tuple[str, str]]:
+    """Names and values, those with several values once for each."""
+    if several:
+        return ((name, value) for name, values in several.items() for value in values)
+    return (single or {}).items()
+
+
+def _body(body: str | None, *, is_encoded: bool) -> bytes:
+    if not is_encoded:
+        return (body or "").encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(body or "", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Unintelligible("the event of a gateway", f"its body is not Base64, though it says so ({error})") from None
+
+
+def _scope(asked: _Asked) -> dict[str, Any]:
     return {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
-        "method": method,
+        "method": asked.method.upper(),
         "scheme": "https",
-        "path": path,
-        "raw_path": quote(path).encode(),
-        "query_string": query.encode(),
+        "path": asked.path,
+        "raw_path": quote(asked.path, errors="replace").encode(),
+        "query_string": asked.query.encode("utf-8", "replace"),
         "root_path": "",
         "headers": [
-            (name.lower().encode("latin-1"), str(value).encode("latin-1", "replace")) for name, value in headers
+            (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace"))
+            for name, value in asked.headers
         ],
-        "client": (source, 0),
+        "client": None,
         "server": ("lambda", 443),
     }
 

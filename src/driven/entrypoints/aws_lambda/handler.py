@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -23,12 +24,13 @@ import msgspec
 from driven.bootstrap import open_bus
 from driven.configuration import load_settings
 from driven.entrypoints.aws_lambda.batches import SqsBatch, carry_out
-from driven.entrypoints.aws_lambda.sources import Sources, Unintelligible, direct, of_eventbridge, of_s3
+from driven.entrypoints.aws_lambda.events import Unintelligible, is_http
+from driven.entrypoints.aws_lambda.sources import Sources, direct, of_eventbridge, of_s3
 from driven.program import new_event_loop
 from driven.service.registry import build_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from driven.bus.message_bus import MessageBus
     from driven.entrypoints.http import Api, HttpApi
@@ -51,7 +53,7 @@ def lambda_handler(
     api: Api | None = None,
     sources: Sources | None = None,
     keeps_bus: bool = False,
-) -> Callable[[Mapping[str, Any], Any], Any]:
+) -> Function:
     """What the configuration of a Lambda function names as its handler.
 
     Args:
@@ -110,8 +112,16 @@ class Function:
             if not self._keeps_bus:
                 kept.close()
 
+    def close(self) -> None:
+        """Close a bus that is kept; for tests, as Lambda tells nobody when a sandbox ends."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
+
     async def _carry_out(self, bus: MessageBus, event: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatever the kind
-        if "requestContext" in event and ("httpMethod" in event or event.get("version") == "2.0"):
+        if not isinstance(event, Mapping):
+            raise Unintelligible("the event", f"it is a {type(event).__name__}, and no object")
+        if is_http(event):
             return await self._served(bus, event)
         records = event.get("Records")
         if isinstance(records, list) and records:
@@ -122,6 +132,8 @@ class Function:
         return (await _outcomes(bus, [asked]))[0]
 
     async def _records(self, bus: MessageBus, records: list[Mapping[str, Any]]) -> Any:  # noqa: ANN401 - as above
+        if not all(isinstance(record, Mapping) for record in records):
+            raise Unintelligible("the event", "one of its records is no object")
         source = records[0].get("eventSource")
         if source == "aws:sqs":
             failed = await SqsBatch(bus, self._sources, self._catalog).carry_out(records)

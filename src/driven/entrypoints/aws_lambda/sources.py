@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from driven.domain.messages import Command
-from driven.errors import DrivenError
+from driven.entrypoints.aws_lambda.events import BridgeEvent, Named, S3Record, Unintelligible, as_a
 
 if TYPE_CHECKING:
+    from driven.entrypoints.aws_lambda.events import SqsRecord
     from driven.service.catalog import Catalog
 
 Meaning = Callable[[Mapping[str, Any]], Command | Iterable[Command] | None]
@@ -32,15 +33,6 @@ Meaning = Callable[[Mapping[str, Any]], Command | Iterable[Command] | None]
 
 _LONGEST_ID: Final = 200
 """Characters; longer ids are hashed."""
-
-
-class Unintelligible(DrivenError):
-    """An event, or a record of one, that stands for no command; `reason` says why, and what to do."""
-
-    def __init__(self, what: str, reason: str) -> None:
-        self.what = what
-        self.reason = reason
-        super().__init__(f"{what}: {reason}")
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,14 +50,6 @@ class Asked(NamedTuple):
     command_id: str | None
 
 
-class Named(msgspec.Struct, frozen=True):
-    """A command by its stable name, as it is sent where nothing else is agreed on."""
-
-    command: str
-    data: Any = {}
-    id: str | None = None
-
-
 def direct(event: Mapping[str, Any], catalog: Catalog) -> Asked:
     """The command of a direct invocation.
 
@@ -73,42 +57,41 @@ def direct(event: Mapping[str, Any], catalog: Catalog) -> Asked:
         Unintelligible: it names none, or not as it should be.
 
     """
-    named = _converted("the event", event, Named)
+    named = as_a(Named, event, "the event")
     return Asked(_command("the event", named, catalog), named.id)
 
 
-def of_sqs(record: Mapping[str, Any], sources: Sources, catalog: Catalog) -> list[Asked]:
+def of_sqs(raw: Mapping[str, Any], record: SqsRecord, sources: Sources, catalog: Catalog) -> list[Asked]:
     """The commands of one message; raises `Unintelligible`, and what `sources.sqs` raises."""
-    what = f"SQS message {record.get('messageId', '')!r}"
-    command_id = _fit(f"sqs:{record.get('messageId', '')}")
+    what, command_id = f"SQS message {record.messageId!r}", _fit(f"sqs:{record.messageId}")
     if sources.sqs is not None:
-        return _numbered(what, sources.sqs(record), command_id)
+        return _numbered(what, sources.sqs(raw), command_id)
     try:
-        named = msgspec.json.decode(str(record.get("body", "")), type=Named)
-    except msgspec.MsgspecError as error:
+        named = msgspec.json.decode(record.body, type=Named)
+    except (msgspec.MsgspecError, UnicodeError) as error:
         raise Unintelligible(what, f'its body is no {{"command": ..., "data": ...}} ({error})') from None
     return [Asked(_command(what, named, catalog), command_id)]
 
 
-def of_eventbridge(event: Mapping[str, Any], sources: Sources, catalog: Catalog) -> list[Asked]:
+def of_eventbridge(raw: Mapping[str, Any], sources: Sources, catalog: Catalog) -> list[Asked]:
     """The commands of one event; raises as `of_sqs`."""
-    what = f"EventBridge event {event.get('id', '')!r}"
-    command_id = _fit(f"eventbridge:{event.get('id', '')}")
+    event = as_a(BridgeEvent, raw, "the event of EventBridge")
+    what, command_id = f"EventBridge event {event.id!r}", _fit(f"eventbridge:{event.id}")
     if sources.eventbridge is not None:
-        return _numbered(what, sources.eventbridge(event), command_id)
-    named = Named(str(event.get("detail-type", "")), event.get("detail", {}))
-    return [Asked(_command(what, named, catalog), command_id)]
+        return _numbered(what, sources.eventbridge(raw), command_id)
+    return [Asked(_command(what, Named(event.detail_type, event.detail), catalog), command_id)]
 
 
-def of_s3(record: Mapping[str, Any], sources: Sources) -> list[Asked]:
+def of_s3(raw: Mapping[str, Any], sources: Sources) -> list[Asked]:
     """The commands of one record; raises as `of_sqs`."""
-    place = record.get("s3", {})
-    bucket, stored = place.get("bucket", {}).get("name", ""), place.get("object", {})
-    what = f"S3 record of {bucket}/{stored.get('key', '')}"
+    record = as_a(S3Record, raw, "a record of S3")
+    stored = record.s3.object
+    place = f"{record.s3.bucket.name}/{stored.key}"
     if sources.s3 is None:
-        raise Unintelligible(what, "nothing says what it means; give lambda_handler(sources=Sources(s3=...))")
-    version = stored.get("sequencer") or stored.get("versionId") or record.get("eventTime", "")
-    return _numbered(what, sources.s3(record), _fit(f"s3:{bucket}/{stored.get('key', '')}:{version}"))
+        reason = "nothing says what it means; give lambda_handler(sources=Sources(s3=...))"
+        raise Unintelligible(f"S3 record of {place}", reason)
+    version = stored.sequencer or stored.versionId or record.eventTime
+    return _numbered(f"S3 record of {place}", sources.s3(raw), _fit(f"s3:{place}:{version}"))
 
 
 def _numbered(what: str, meant: Command | Iterable[Command] | None, command_id: str) -> list[Asked]:
@@ -129,15 +112,8 @@ def _command(what: str, named: Named, catalog: Catalog) -> Command:
     if entry is None or not issubclass(entry.type, Command):
         known = ", ".join(one.name for one in catalog.entries if issubclass(one.type, Command))
         raise Unintelligible(what, f"there is no command {named.command!r} (there are: {known})")
-    command: Command = _converted(f"{named.command} of {what}", named.data, entry.type)
+    command: Command = as_a(entry.type, named.data, f"{named.command} of {what}")
     return command
-
-
-def _converted(what: str, value: Any, wanted: Any) -> Any:  # noqa: ANN401 - whatever is wanted
-    try:
-        return msgspec.convert(value, wanted)
-    except msgspec.ValidationError as error:
-        raise Unintelligible(what, str(error)) from None
 
 
 def _fit(command_id: str) -> str:

@@ -100,11 +100,25 @@ def decoded(body: bytes, wanted: Any) -> Any:  # noqa: ANN401 - whatever is want
 
     """
     try:
-        return msgspec.json.decode(body, type=wanted)
+        try:
+            return msgspec.json.decode(body, type=wanted)
+        except msgspec.ValidationError as error:
+            if "got `float`" not in str(error):
+                raise
+            return msgspec.convert(_integers(msgspec.json.decode(body)), wanted, str_keys=True)
     except msgspec.ValidationError as error:
         raise wrong_value(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, "The body is no JSON", str(error)) from None
+
+
+def _integers(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """`value` with ``2.0`` as ``2``: to JSON Schema, and to the clients made from ours, they are the same number."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, list):
+        return [_integers(one) for one in value]
+    return {key: _integers(one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
 def read_binding(function: Callable[..., Any], path: str) -> Binding:

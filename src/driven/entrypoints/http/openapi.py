@@ -14,6 +14,7 @@ import msgspec
 from driven.entrypoints.http.answers import SettlementAnswer
 from driven.entrypoints.http.binding import may_be_none
 from driven.entrypoints.http.problems import MEDIA_TYPE, ProblemDetails, WrongField
+from driven.entrypoints.http.terms import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +34,7 @@ _STATUSES: Final = {
     "403": "The request may not issue this command.",
     "404": "There is nothing under this name.",
     "408": "The body took too long.",
+    "409": "The Idempotency-Key was used for another command.",
     "413": "The body is too large.",
     "415": "The body is not said to be JSON.",
     "422": "A value is not what it should be, or the command was refused.",
@@ -40,7 +42,7 @@ _STATUSES: Final = {
     "500": "The command failed, or was set aside.",
     "503": "The service takes no commands now; try again later.",
 }
-_OF_COMMANDS: Final = ("400", "401", "403", "404", "408", "413", "415", "422", "429", "500", "503")
+_OF_COMMANDS: Final = ("400", "401", "403", "404", "408", "409", "413", "415", "422", "429", "500", "503")
 _OF_READING: Final = ("401", "404", "422", "500", "503")
 
 _HEADERS: Final = [
@@ -48,15 +50,19 @@ _HEADERS: Final = [
         "name": "Idempotency-Key",
         "in": "header",
         "description": "The command's id, unique for ever: sent again, nothing is done twice.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~-]{1,200}$"},
+        "schema": {"type": "string", "pattern": f"^{KEY}$"},
     },
     {
         "name": "Prefer",
         "in": "header",
         "description": "`wait=5` (seconds), `wait=5; until=settled`, or `respond-async`.",
-        "schema": {"type": "string", "pattern": r"^(wait=[0-9]{1,3}(; until=settled)?|respond-async)$"},
+        "schema": {"type": "string"},
     },
 ]
+
+
+_LEAST, _MOST = -(1 << 63), (1 << 64) - 1
+"""What an integer of a message may be."""
 
 
 class _Schemas:
@@ -65,6 +71,8 @@ class _Schemas:
     def __init__(self, types: Iterable[Any]) -> None:
         self._types = list(dict.fromkeys([ProblemDetails, WrongField, SettlementAnswer, *types]))
         schemas, self.components = msgspec.json.schema_components(self._types, ref_template=_REFERENCE)
+        _bound(schemas)
+        _bound(self.components)
         self._by_type = {id(kind): schema for kind, schema in zip(self._types, schemas, strict=True)}
 
     def of(self, kind: Any) -> dict[str, Any]:  # noqa: ANN401 - any type annotation
@@ -73,6 +81,21 @@ class _Schemas:
     def add(self, name: str, schema: dict[str, Any]) -> dict[str, Any]:
         self.components[name] = schema
         return {"$ref": _REFERENCE.format(name=name)}
+
+
+def _bound(schema: Any) -> None:  # noqa: ANN401 - any part of a schema
+    """Say of every integer in a schema how large it may be."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "integer":
+            if not schema.keys() & {"minimum", "exclusiveMinimum"}:
+                schema["minimum"] = _LEAST
+            if not schema.keys() & {"maximum", "exclusiveMaximum"}:
+                schema["maximum"] = _MOST
+        for part in schema.values():
+            _bound(part)
+    elif isinstance(schema, list | tuple):
+        for part in schema:
+            _bound(part)
 
 
 def document(

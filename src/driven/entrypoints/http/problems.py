@@ -85,7 +85,7 @@ def refusal_of(error: Exception, retry_after_s: int) -> Problem | None:
             return Problem(503, "The service takes no commands now", "Send it again later.", headers=again)
         case CommandIdReused():
             detail = "Its Idempotency-Key was used for another command; a key names one command for ever."
-            return Problem(422, "The key is taken", detail)
+            return Problem(409, "The key is taken", detail)
         case EmptyKey():
             return Problem(
                 422,

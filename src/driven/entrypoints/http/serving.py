@@ -232,9 +232,9 @@ def _answering(endpoint: Endpoint) -> Endpoint:
         except Problem as problem:
             return problem.response()
         except DrivenError as error:
-            logger.error("%s %s cannot be answered: %s", request.method, request.url.path, error)  # noqa: TRY400 - ours
+            logger.error("%s %s cannot be answered: %s", request.method, request.scope["path"], error)  # noqa: TRY400 - ours
         except Exception:
-            logger.exception("%s %s cannot be answered.", request.method, request.url.path)
+            logger.exception("%s %s cannot be answered.", request.method, request.scope["path"])
         return Problem(500, "Something went wrong", "Those who run the service know.").response()
 
     return answering
@@ -247,10 +247,12 @@ async def _told_by_starlette(_request: starlette.requests.Request, error: Except
 
 
 def _seen(request: starlette.requests.Request, body: bytes) -> Request:
+    try:
+        query = dict(request.query_params)
+    except UnicodeDecodeError:
+        raise Problem(400, "The query string cannot be read", "Send it as UTF-8.") from None
     parameters: dict[str, Any] = dict(request.path_params)
-    return Request(
-        request.method, request.url.path, parameters, dict(request.query_params), dict(request.headers), body
-    )
+    return Request(request.method, request.scope["path"], parameters, query, dict(request.headers), body)
 
 
 def _base(request: starlette.requests.Request) -> str:

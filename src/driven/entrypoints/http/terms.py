@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
     from driven.settings import HttpSettings
 
-_KEY: Final = re.compile(
-    r'"?(?P<key>[A-Za-z0-9!#$%&\'*+./:;<=>?^_`{|}~-][A-Za-z0-9!#$%&\'*+./:;<=>?@^_`{|}~-]{0,199})"?'
-)
-"""An Idempotency-Key: visible ASCII, at most 200, bare or between quotes; ids that begin with @ are the bus's own."""
+KEY: Final = r"[!#-?A-\[\]-~][!#-\[\]-~]{0,199}"
+"""An Idempotency-Key: visible ASCII without quotes and backslashes, at most 200; @ begins the bus's own."""
+_KEY: Final = re.compile(f'"(?P<quoted>{KEY})"|(?P<bare>{KEY})')
 _TRACE: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 """A traceparent, as W3C Trace Context has it."""
 _RANDOM_BYTES: Final = 16
@@ -80,7 +79,7 @@ def _command_id(key: str | None) -> str:
         detail = "Give 1 to 200 visible ASCII characters that do not begin with @, bare or between quotes."
         wrong = WrongField("header.Idempotency-Key", "is no key")
         raise Problem(400, "The Idempotency-Key cannot be used", detail, errors=(wrong,))
-    return found["key"]
+    return found["quoted"] or found["bare"]
 
 
 def _preferences(text: str) -> Iterator[tuple[str, str]]:
