@@ -180,6 +180,10 @@ class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
     exclusive: Truth = False
     """Whether nobody else of this bus runs on those CPUs: neither other workers nor the bus thread."""
 
+    memory_limit_bytes: NotNegative | None = None
+    """How much memory one worker of this group may have, in bytes, instead of `[workers] memory_limit_bytes`; 0: as
+    much as there is."""
+
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[workers]`: the processes or threads that compute."""

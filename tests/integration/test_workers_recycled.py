@@ -15,6 +15,7 @@ from driven.pool.process_worker import ProcessWorker
 from driven.pool.watch import MEMORY_LOOK_S, Watch
 from driven.pool.worker import plan_of
 from driven.service.registry import build_registry
+from driven.settings import GroupSettings
 from driven.wire import Failed, Failure, RecordKind, Submission, encode
 from watched_lane import PATIENCE_S, RECIPE, WatchedLane, watched_lane
 from worker_test_app import Do, app
@@ -179,6 +180,28 @@ async def test_memory_beyond_the_limit_is_refused_to_one_command_and_the_worker_
         assert "in _take_memory" in outcome.failure.traceback
         assert after == str(16 * MEGABYTE)
         assert await lane.text(Do("tell pid")) == pid
+
+
+async def test_a_group_may_have_a_memory_limit_of_its_own() -> None:
+    """W6, W5: more for those who need it, without a word about the others; what it is called is said."""
+    groups = {
+        "roomy": GroupSettings(count=1, memory_limit_bytes=0),
+        "tight": GroupSettings(count=1, memory_limit_bytes=64 * MEGABYTE),
+    }
+    settings = WorkerSettings(memory_limit_bytes=256 * MEGABYTE, groups=groups)
+    async with watched_lane({"default": 1, **{name: one.count for name, one in groups.items()}}, settings) as lane:
+        worker_of = {group: worker for worker, group in lane.ready.items()}
+        asked = {
+            group: lane.send(Do("take memory", str(512 * MEGABYTE)), worker) for group, worker in worker_of.items()
+        }
+        outcomes = {group: (await lane.completion(position)).outcome for group, position in asked.items()}
+        greedy = lane.send(Do("take shared memory", str(90 * MEGABYTE)), worker_of["tight"])
+        await lane.until(lambda: bool(lane.gone))
+        blamed, cause, _ = lane.gone[worker_of["tight"]]
+
+    assert {group for group, outcome in outcomes.items() if isinstance(outcome, Failed)} == {"default", "tight"}
+    assert blamed == (greedy, 1)
+    assert f"[workers.groups.tight] memory_limit_bytes is {64 * MEGABYTE:,}" in cause.message
 
 
 async def test_a_worker_that_takes_too_much_all_the_same_is_ended_and_its_command_blamed() -> None:

@@ -597,6 +597,7 @@ GROUPS = st.dictionaries(
         count=st.integers(1, 1024),
         cpus=CPUS | st.sampled_from(["others", "numa:0", "numa:12"]),
         exclusive=st.booleans(),
+        memory_limit_bytes=st.none() | st.integers(0, 1 << 40),
     ),
     max_size=3,
 )

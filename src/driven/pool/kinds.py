@@ -126,10 +126,15 @@ def beyond_threads(routes: Mapping[str, Route], workers: WorkerSettings) -> list
         for name, route in routes.items()
         if route.timeout_s is not None and route.placement is not Placement.INLINE
     ]
+    bounds = {
+        f"[workers] {name}": getattr(workers, name) for name in ("memory_limit_bytes", "recycle_after_growth_bytes")
+    }
+    bounds |= {
+        f"[workers.groups.{name}] memory_limit_bytes": one.memory_limit_bytes for name, one in workers.groups.items()
+    }
     measured = [
-        f"[workers] {name} = {value} is for one worker's memory, and worker threads have none of their own; "
-        f"set it to 0, {remedy}"
-        for name in ("memory_limit_bytes", "recycle_after_growth_bytes")
-        if (value := getattr(workers, name))
+        f"{name} = {value} is for one worker's memory, and worker threads have none of their own; set it to 0, {remedy}"
+        for name, value in bounds.items()
+        if value
     ]
     return timed + measured

@@ -89,7 +89,7 @@ class ProcessWorker:
             log_id=plan.log_id,
             cpus=plan.group_cpus.get(self.group, ()),
             available_cpus=plan.available_cpus,
-            memory_limit_bytes=plan.memory_limit_bytes,
+            memory_limit_bytes=plan.memory_limit_of(self.group),
         )
         try:
             process = subprocess.Popen(  # noqa: S603 - this interpreter, with our own program

@@ -183,14 +183,19 @@ class Watch:
         if command is None and completed == self._completed:
             return None
         self._completed, self._memory_age_s = completed, 0.0
-        rss_bytes, limit_bytes = self._rss_bytes(), self._plan.memory_limit_bytes
+        rss_bytes, limit_bytes = self._rss_bytes(), self._plan.memory_limit_of(self.worker.group)
         self.growth_bytes = max(0, rss_bytes - self._first_rss_bytes)
         if command is None or not limit_bytes or rss_bytes <= limit_bytes + limit_bytes // MEMORY_MARGIN:
             return None
         return Verdict(
-            f"its worker took {rss_bytes:,} bytes of memory, and [workers] memory_limit_bytes is {limit_bytes:,}",
+            f"its worker took {rss_bytes:,} bytes of memory, and {self._limit_name()} is {limit_bytes:,}",
             command,
         )
+
+    def _limit_name(self) -> str:
+        group = self.worker.group
+        place = f"[workers.groups.{group}]" if group in self._plan.group_memory_limits else "[workers]"
+        return f"{place} memory_limit_bytes"
 
     def _rss_bytes(self) -> int:
         self.worker.measure()

@@ -39,16 +39,26 @@ class Plan(msgspec.Struct, frozen=True):
     heartbeat_timeout_s: float
     """0.0: nobody looks for signs of life."""
     memory_limit_bytes: int
-    """0: none."""
+    """Of workers whose group has none of its own; 0: none."""
     watches_memory: bool
     """Whether the memory of workers is to be looked at, for a limit or for recycling."""
     available_cpus: int
     group_cpus: Mapping[str, tuple[int, ...]]
     """CPUs of the groups that are pinned."""
+    group_memory_limits: Mapping[str, int] = {}
+    """Of the groups that have a limit of their own, in bytes; 0: none."""
+
+    def memory_limit_of(self, group: str) -> int:
+        """How much memory a worker of this group may have, in bytes; 0: as much as there is."""
+        return self.group_memory_limits.get(group, self.memory_limit_bytes)
 
 
 def plan_of(settings: WorkerSettings, recipe: Recipe, log_id: str, cpus: int) -> Plan:
     """The plan for workers that make the application by `recipe`, on `cpus` CPUs."""
+    limits = {
+        name: one.memory_limit_bytes for name, one in settings.groups.items() if one.memory_limit_bytes is not None
+    }
+    is_limited = bool(settings.memory_limit_bytes or any(limits.values()))
     return Plan(
         reference=recipe.reference,
         modules=recipe.modules,
@@ -59,10 +69,11 @@ def plan_of(settings: WorkerSettings, recipe: Recipe, log_id: str, cpus: int) ->
         grace_s=settings.grace_s,
         heartbeat_timeout_s=settings.heartbeat_timeout_s,
         memory_limit_bytes=settings.memory_limit_bytes,
-        watches_memory=bool(settings.memory_limit_bytes or settings.recycle_after_growth_bytes),
+        watches_memory=is_limited or bool(settings.recycle_after_growth_bytes),
         available_cpus=cpus,
         # Words were turned into numbers when the bus opened: see `driven.pool.affinity`.
         group_cpus={name: group.cpus for name, group in settings.groups.items() if isinstance(group.cpus, tuple)},
+        group_memory_limits=limits,
     )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from driven import OnExhausted, Placement, SettingsError, WorkerSettings
 from driven.bus.routing import Route
 from driven.pool.kinds import GUARANTEES, Guarantee, beyond_threads, decided_kind
+from driven.settings import GroupSettings
 
 if TYPE_CHECKING:
     from driven.pool.kinds import Kind
@@ -83,11 +85,14 @@ def test_bounds_on_one_workers_memory_are_refused() -> None:
     """W9, P13: threads share theirs; recycling by count is no such bound."""
     workers = WorkerSettings(recycle_after_commands=7, recycle_after_growth_bytes=1 << 20, memory_limit_bytes=1 << 30)
 
-    limit, growth = beyond_threads({}, workers)
+    workers = msgspec.structs.replace(workers, groups={"tight": GroupSettings(count=1, memory_limit_bytes=1)})
+
+    limit, growth, of_group = beyond_threads({}, workers)
 
     assert limit.startswith("[workers] memory_limit_bytes = 1073741824 is for one worker's memory")
     assert growth.startswith("[workers] recycle_after_growth_bytes = 1048576 is for")
-    assert all(fault.endswith('or set [workers] kind = "processes"') for fault in (limit, growth))
+    assert of_group.startswith("[workers.groups.tight] memory_limit_bytes = 1 is for")
+    assert all(fault.endswith('or set [workers] kind = "processes"') for fault in (limit, growth, of_group))
 
 
 def test_each_guarantee_is_told_for_both_kinds() -> None:
