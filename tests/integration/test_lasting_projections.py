@@ -27,7 +27,7 @@ from driven.adapters.stores.memory import MemoryStore
 from driven.adapters.stores.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from driven import EventStore, MessageBus
@@ -52,9 +52,17 @@ class Returned(Event):
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def store_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], EventStore]:
-    """Makes a store over a new log: one that is called on the bus thread, one that is called on a store thread."""
-    return MemoryStore if request.param == "memory" else lambda: SqliteStore(tmp_path / "log.db")
+def store_of(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], EventStore]]:
+    """Makes a store over a new log, called on the bus thread or on a store thread; it is read when its bus is gone."""
+    made: list[EventStore] = []
+
+    def make() -> EventStore:
+        made.append(MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "log.db"))
+        return made[-1]
+
+    yield make
+    for store in made:
+        store.close()
 
 
 def shop(version: int = 1, poison: int = -1, factor: int = 1) -> Application:

@@ -17,7 +17,14 @@ from driven.entrypoints.log.digest import DigestReport
 from driven.entrypoints.log.entries import LogEntry
 from driven.entrypoints.log.tree import CausationTree, Node
 from driven.entrypoints.parked import RedriveReport
-from driven.entrypoints.reports.check import CheckReport, CommandReport, EventReport, ProjectorReport, ReactionReport
+from driven.entrypoints.reports.check import (
+    CheckReport,
+    CommandReport,
+    EventReport,
+    NotifierReport,
+    ProjectorReport,
+    ReactionReport,
+)
 from driven.entrypoints.reports.doctor import DoctorReport, doctor_report
 from driven.entrypoints.reports.finding import Finding, Machine
 from driven.entrypoints.reports.placement import GroupReport, PlacedCommand, PlacementReport
@@ -49,6 +56,7 @@ def rows(heading: str) -> Iterator[list[str]]:
         ("### Events", EventReport),
         ("### Reactions", ReactionReport),
         ("### Projectors", ProjectorReport),
+        ("### Notifiers", NotifierReport),
         ("## The record of a placement", PlacementReport),
         ("### CPUs", CpuCount),
         ("### Groups", GroupReport),

@@ -37,7 +37,8 @@ def _parts(report: CheckReport) -> Iterator[Block]:
     yield Table(titles, tuple(_command(report, command) for command in report.commands))
     if report.events:
         yield Heading("events")
-        yield Table(("event", "reactions", "projectors"), tuple(_event(report, event) for event in report.events))
+        columns = ("event", "reactions", "projectors", *(["notifiers"] if report.notifiers else []))
+        yield Table(columns, tuple(_event(report, event) for event in report.events))
     if report.warm_ups:
         yield Heading("warm-ups", "called in each worker before its first command, in this order")
         yield Paragraph(tuple(line(name) for name in report.warm_ups))
@@ -69,6 +70,7 @@ def _event(report: CheckReport, event: EventReport) -> tuple[Line, ...]:
         line(short(event.name, report.application), Tone.EVENT),
         _cell(", ".join(event.reactions)),
         _cell(", ".join(event.projectors)),
+        *([_cell(", ".join(event.notifiers))] if report.notifiers else []),
     )
 
 

@@ -6,12 +6,19 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from driven.entrypoints.drawing.page import Heading, Paragraph, Phrase, Table, Tone, line
-from driven.entrypoints.words import short, size
+from driven.entrypoints.words import counted, short, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from driven import CommandStatistics, HeadStatistics, PoolStatistics, Progress, WorkerStatistics
+    from driven import (
+        CommandStatistics,
+        HeadStatistics,
+        NotifierStatistics,
+        PoolStatistics,
+        Progress,
+        WorkerStatistics,
+    )
     from driven.entrypoints.drawing.page import Block, Line, Page
     from driven.entrypoints.reports.top import TopReport
 
@@ -50,6 +57,17 @@ def _parts(report: TopReport) -> Iterator[Block]:
         yield Paragraph(
             tuple(line(f"{one.name} at position {one.position}: {one.stopped_by}", Tone.BAD) for one in stopped)
         )
+    failing = [one for one in now.notifiers if one.stopped_by or one.attempts]
+    if failing:
+        yield Heading("notifiers that fail")
+        yield Paragraph(tuple(map(_failing, failing)))
+
+
+def _failing(notifier: NotifierStatistics) -> Line:
+    where = f"{notifier.name} at position {notifier.position:,}, {notifier.lag:,} behind"
+    if notifier.stopped_by:
+        return line(f"{where}: stopped by {notifier.stopped_by}", Tone.BAD)
+    return line(f"{where}: called {counted(notifier.attempts, 'time')} in vain, {notifier.last_error}", Tone.CAUTION)
 
 
 def _figures(report: TopReport) -> Iterator[Line]:

@@ -48,6 +48,7 @@ class EventReport(msgspec.Struct, frozen=True):
     """Names of the commands whose handlers declare it."""
     reactions: tuple[str, ...]
     projectors: tuple[str, ...]
+    notifiers: tuple[str, ...] = ()
 
 
 class ReactionReport(msgspec.Struct, frozen=True):
@@ -64,6 +65,15 @@ class ProjectorReport(msgspec.Struct, frozen=True):
 
     name: str
     event: str
+    projection: str | None = None
+    """The projection that lasts, of which it is a part; None: its read model is in memory."""
+
+
+class NotifierReport(msgspec.Struct, frozen=True):
+    """One notifier: from events to calls outside."""
+
+    name: str
+    events: tuple[str, ...]
 
 
 class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +91,7 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[EventReport, ...] = ()
     reactions: tuple[ReactionReport, ...] = ()
     projectors: tuple[ProjectorReport, ...] = ()
+    notifiers: tuple[NotifierReport, ...] = ()
     warm_ups: tuple[str, ...] = ()
     """``module.function`` of what each worker calls before its first command, in that order."""
     edges: dict[str, tuple[str, ...]] = {}
@@ -116,7 +127,11 @@ def _report(registry: Registry, reference: str) -> CheckReport:
         commands=tuple(_commands(registry, graph)),
         events=events,
         reactions=tuple(_reactions(registry)),
-        projectors=tuple(ProjectorReport(one.name, _name(registry, one.event)) for one in registry.projectors),
+        projectors=tuple(_projectors(registry)),
+        notifiers=tuple(
+            NotifierReport(one.name, tuple(_name(registry, event) for event in one.events))
+            for one in registry.notifiers
+        ),
         warm_ups=tuple(one.name for one in registry.warm_ups),
         edges=graph.edges,
         cycles=graph.cycles,
@@ -146,7 +161,8 @@ def _events(registry: Registry, graph: MessageGraph) -> Iterator[EventReport]:
                 version=entry.version,
                 emitted_by=tuple(command for command in graph.commands if entry.name in graph.edges[command]),
                 reactions=tuple(one.name for one in registry.reactions.get(entry.type_id, ())),
-                projectors=tuple(one.name for one in registry.projectors if one.event is entry.type),
+                projectors=tuple(one.name for one in _projectors(registry) if one.event == entry.name),
+                notifiers=tuple(one.name for one in registry.notifiers if entry.type in one.events),
             )
 
 
@@ -157,9 +173,17 @@ def _reactions(registry: Registry) -> Iterator[ReactionReport]:
             yield ReactionReport(one.name, registry.name_of(type_id), issues)
 
 
+def _projectors(registry: Registry) -> Iterator[ProjectorReport]:
+    for one in registry.projectors:
+        yield ProjectorReport(one.name, _name(registry, one.event))
+    for projection in registry.projections:
+        for one in projection.projectors:
+            yield ProjectorReport(one.name, _name(registry, one.event), projection.name)
+
+
 def _notes(events: Iterable[EventReport]) -> Iterator[str]:
     for event in events:
-        followers = ", ".join([*event.reactions, *event.projectors])
+        followers = ", ".join([*event.reactions, *event.projectors, *event.notifiers])
         if followers and not event.emitted_by:
             yield (
                 f"{event.name} is followed by {followers}, but no handler declares it; "

@@ -11,6 +11,7 @@ from driven import (
     Durations,
     GroupStatistics,
     HeadStatistics,
+    NotifierStatistics,
     PoolStatistics,
     Progress,
     WorkerStatistics,
@@ -52,6 +53,11 @@ BUSY = msgspec.structs.replace(
     ),
     pool=PoolStatistics("processes", (GroupStatistics("default", 2, 1, 1, 4, 1, 1),)),
     projections=(ProjectionStatistics("census.table", 17, "KeyError: 'x'"),),
+    notifiers=(
+        NotifierStatistics("mails", 1_000, 20, 5, 1, "TimeoutError: mail", None),
+        NotifierStatistics("hooks", 900, 120, 5, 3, "ValueError: url", "ValueError: url"),
+        NotifierStatistics("well", 1_020, 0, 5, 0, "OSError: once", None),
+    ),
 )
 
 
@@ -89,6 +95,9 @@ def test_a_busy_bus_shows_its_head_its_command_types_and_its_workers() -> None:
     assert "workers processes, 1 of 2 of group default ready, 1 of group default died" in shown
     assert "2 4713 default running 88 3.50 s 50 MiB MeasureFile at 1,201 for 1.20 s [####......] 40% parsing" in shown
     assert "census.table at position 17: KeyError: 'x'" in shown
+    assert "mails at position 1,000, 20 behind: called 1 time in vain, TimeoutError: mail" in shown
+    assert "hooks at position 900, 120 behind: stopped by ValueError: url" in shown
+    assert "well at position" not in shown
 
 
 def test_an_idle_bus_shows_no_head_and_no_workers_that_are_not_there() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from driven import Aggregate, Application, Command, Event, Placement, UnitOfWork
+from driven import Aggregate, Application, Command, Event, Placement, Tables, UnitOfWork
+from driven.entrypoints.drawing.check import check_page
+from driven.entrypoints.drawing.plain import plain_text
 from driven.entrypoints.reports.check import CheckReport, check_report
 
 
@@ -112,6 +114,35 @@ def test_reactions_and_projectors_are_reported_with_what_they_follow() -> None:
         ("shop.StockMissing", ("stock.Reserve",)),
     ]
     assert [one.event for one in report.projectors] == ["shop.OrderPlaced"]
+
+
+def test_projections_that_last_and_notifiers_are_reported_with_what_they_follow() -> None:
+    """X2: a projector of a projection says which; a notifier is told of several events."""
+    app = shop()
+    orders = app.projection("orders", tables=["placed"])
+
+    @orders.creates
+    def create(tables: Tables) -> None: ...
+
+    @orders.projects(OrderPlaced)
+    def add(event: OrderPlaced, tables: Tables) -> None: ...
+
+    @app.notifies(OrderPlaced, StockMissing, name="mails", attempts=1)
+    def mail(event: OrderPlaced | StockMissing) -> None: ...
+
+    report = checked(app)
+
+    assert [(one.projection, one.event) for one in report.projectors] == [
+        (None, "shop.OrderPlaced"),
+        ("orders", "shop.OrderPlaced"),
+    ]
+    assert [(one.name, one.events) for one in report.notifiers] == [
+        ("mails", ("shop.OrderPlaced", "shop.StockMissing"))
+    ]
+    assert next(event for event in report.events if event.name == "shop.StockMissing").notifiers == ("mails",)
+    printed = plain_text(check_page(report))
+    assert "notifiers" in printed
+    assert "mails" in printed
 
 
 def test_what_warms_up_is_reported_in_the_order_in_which_it_runs() -> None:
