@@ -7,8 +7,10 @@ a root that cannot be surveyed; 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,10 +26,10 @@ from census.progress import NoView, view_for, watching
 from census.report import Run, comparison, ranking, summary
 from census.table import FileTable
 from census.tree import standard_library
-from driven import BusSettings, CommandFailed, DrivenError, Settings, WorkerSettings, open_bus, run
+from driven import BusSettings, CommandFailed, DrivenError, Settings, StoreSettings, WorkerSettings, open_bus, run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Literal
 
     from rich.console import RenderableType
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 SURVEY_ID = "demo"
 """The same in every run: two runs of one tree are to leave the same log, to the byte."""
 
+LOGS = ("driven.db", "inline.db")
+"""The logs of the run with workers and of the one without."""
+
 FAILED, REFUSED = 1, 2
 _REFUSALS = {f"{kind.__module__}.{kind.__qualname__}" for kind in errors.SurveyRefused.__subclasses__()}
 
@@ -46,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments`, by default those of the process; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        return run(_as_json(options) if options.json else _as_report(options))
+        with _folder_of_logs(options.keep) as folder:
+            return run(_as_json(options, folder) if options.json else _as_report(options, folder))
     except SystemExit:  # told to end by a signal
         _complain("interrupted")
         raise
@@ -54,12 +60,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         is_refused = error.error_type in _REFUSALS
         _complain(f"error: {error.error_message if is_refused else error}")
         return REFUSED if is_refused else FAILED
+    except errors.LogsThere as error:
+        _complain(f"error: {error}")
+        return REFUSED
     except (DrivenError, errors.SurveyIncomplete) as error:
         _complain(f"error: {error}")
         return FAILED
 
 
-async def _as_report(options: argparse.Namespace) -> int:
+async def _as_report(options: argparse.Namespace, folder: Path) -> int:
     console = open_console()
     look = look_of(console)
 
@@ -68,7 +77,7 @@ async def _as_report(options: argparse.Namespace) -> int:
             look.show(console, part)
 
     async def survey(workers: int | Literal["auto"], title: str) -> Run:
-        made = await run_census(app, options.root, workers, view_for(console, title))
+        made = await run_census(app, options.root, workers, view_for(console, title), folder)
         show(f"{made.rows.done:,} files in {made.seconds:.2f} s, {made.name}", "")
         return made
 
@@ -84,16 +93,33 @@ async def _as_report(options: argparse.Namespace) -> int:
     return exit_code(first, inline)
 
 
-async def _as_json(options: argparse.Namespace) -> int:
-    first = await run_census(app, options.root, options.workers, NoView())
-    inline = None if _is_single(options) else await run_census(app, options.root, 0, NoView())
+async def _as_json(options: argparse.Namespace, folder: Path) -> int:
+    first = await run_census(app, options.root, options.workers, NoView(), folder)
+    inline = None if _is_single(options) else await run_census(app, options.root, 0, NoView(), folder)
     result = {"root": options.root, **_as_dict(first), "inline": inline and _as_dict(inline)}
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
     return exit_code(first, inline)
 
 
-async def run_census(application: Application, root: str, workers: int | Literal["auto"], view: View) -> Run:
+@contextlib.contextmanager
+def _folder_of_logs(keep: Path | None) -> Iterator[Path]:
+    """Where the logs are while the demonstration runs, and afterwards where they are to be kept."""
+    if keep is not None:
+        if logs := [name for name in LOGS if (keep / name).exists()]:
+            raise errors.LogsThere(keep, logs)
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep
+        return
+    with tempfile.TemporaryDirectory(prefix="census-") as folder:
+        yield Path(folder)
+
+
+async def run_census(
+    application: Application, root: str, workers: int | Literal["auto"], view: View, folder: Path
+) -> Run:
     """Survey `root` on a bus of its own, timed from before the bus opens until everything has settled.
+
+    Its log is a file in `folder`, one of `LOGS`: the first with workers, the second without.
 
     Raises:
         CommandFailed: the survey was refused, or its handler is broken.
@@ -102,7 +128,11 @@ async def run_census(application: Application, root: str, workers: int | Literal
     """
     started_s = time.perf_counter()
     # Nothing is to be drained: whoever interrupts the run does not want the rest of it.
-    settings = Settings(bus=BusSettings(drain_timeout_s=0.0), workers=WorkerSettings(count=workers))
+    settings = Settings(
+        bus=BusSettings(drain_timeout_s=0.0),
+        store=StoreSettings(url=f"sqlite:///{(folder / LOGS[not workers]).absolute()}"),
+        workers=WorkerSettings(count=workers),
+    )
     async with open_bus(application, settings) as bus:
         rows = bus.resolve(FileTable).survey(SURVEY_ID)
         async with watching(bus, rows, view):
@@ -152,6 +182,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--top", type=_positive, default=15, metavar="N", help="files to rank; default: %(default)s")
     parser.add_argument("--once", action="store_true", help="skip the second run, which has no workers")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="keep the logs there, for driven log and driven verify"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures of both runs as JSON, and nothing else")
     return parser
 

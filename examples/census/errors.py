@@ -9,12 +9,19 @@
     |  |- EmptyTree          there is no Python file below the root
     |  `- SurveyOver         a file was counted after the last one
     |- SurveyIncomplete    not every file came in
+    |- LogsThere           the folder to keep logs in has some already
     `- Unreadable          one file cannot be measured: becomes the event `FileUnreadable`, never a failure
 
 Errors hold the values they speak of and render them; nothing here does any work.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 
 class CensusError(Exception):
@@ -71,6 +78,17 @@ class SurveyIncomplete(CensusError):
         super().__init__(
             f"only {done:,} of {expected:,} files came in, the commands of the others failed and were parked; "
             f"what the bus logged says why: mend that and run again"
+        )
+
+
+class LogsThere(CensusError):
+    """The folder to keep the logs of this run in holds those of an earlier one."""
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.folder = folder
+        self.names = tuple(names)
+        super().__init__(
+            f"{', '.join(names)} in {str(folder)!r} would be added to; remove them, or give another folder"
         )
 
 

@@ -14,12 +14,14 @@ import pytest
 
 import census
 from census.app import app
-from census.demo import exit_code, main, run_census
+from census.demo import LOGS, exit_code, main, run_census
 from census.errors import SurveyIncomplete
 from census.progress import NoView
 from census.report import Run
 from census.table import SurveyRows
 from census.tree import DiskTree, SourceTree
+from driven.adapters.stores.sqlite.store import SqliteStore
+from driven.service.event_store import log_digest
 
 
 @pytest.fixture
@@ -98,6 +100,24 @@ def test_logs_that_differ_are_a_failure() -> None:
     assert exit_code(one, one) == exit_code(one, None) == 0
 
 
+def test_the_logs_are_kept_where_that_is_asked_for(
+    tree: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """U4: both runs leave a file each, and an earlier one is not added to."""
+    folder = tmp_path_factory.mktemp("kept")
+    arguments = [str(tree), "--workers", "1", "--json", "--keep", str(folder)]
+
+    first, second = main(arguments), main(arguments)
+
+    result = json.loads(capsys.readouterr().out)
+    kept = [SqliteStore(folder / name) for name in LOGS]
+    digests = [log_digest(store) for store in kept]
+    for store in kept:
+        store.close()
+    assert (first, second) == (0, 2)
+    assert digests == [result["digest"]] * 2
+
+
 class HalfBrokenTree(DiskTree):
     """A tree whose reader has a fault for one of two files."""
 
@@ -109,13 +129,15 @@ class HalfBrokenTree(DiskTree):
         return super().read(root, path)
 
 
-async def test_a_survey_that_cannot_be_completed_is_no_success(tree: Path) -> None:
+async def test_a_survey_that_cannot_be_completed_is_no_success(
+    tree: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """F2: a command that fails for good is set aside, and the report of the others would not be the whole truth."""
     broken = app.copy()
     broken.binds(SourceTree, to=HalfBrokenTree)
 
     with pytest.raises(SurveyIncomplete, match="only 1 of 2 files came in"):
-        await run_census(broken, str(tree), 0, NoView())
+        await run_census(broken, str(tree), 0, NoView(), tmp_path_factory.mktemp("log"))
 
 
 def test_interrupting_ends_without_a_traceback_and_with_code_130(tmp_path: Path) -> None:
