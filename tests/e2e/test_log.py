@@ -103,9 +103,9 @@ def test_a_pipe_gets_a_plain_line_for_each_message(folder: Path) -> None:
     assert (told.returncode, told.stderr) == (0, "")
     assert [line.split()[0] for line in lines] == ["position", "1", "2", "3", "4", "5"]
     assert "shop.Order" in lines[1]
-    assert lines[1].endswith("succeeded          -  order_id='one', cents=100")
-    assert lines[3].endswith("succeeded       <- 2  [one] order_id='one'")
-    assert lines[5].endswith("failed             -  order_id='two', cents=0  two")
+    assert lines[1].endswith("succeeded         -  order_id='one', cents=100")
+    assert lines[3].endswith("succeeded      <- 2  [one] order_id='one'")
+    assert lines[5].endswith("failed            -  order_id='two', cents=0  two")
     assert ESCAPE not in told.stdout
 
 

@@ -19,12 +19,15 @@ from driven import (
     Command,
     Context,
     Event,
+    EventSourcedAggregate,
     Placement,
     Settings,
     UnitOfWork,
     WorkerSettings,
+    applies,
 )
 from driven.adapters.stores.memory import MemoryStore
+from driven.service.built_in import Redrive, Verb
 from driven.service.event_store import Batch, LoggedOutcome, MessageKind, Status
 from driven.service.registry import build_registry
 from driven.testing.simulation import Faults, Simulation
@@ -367,3 +370,101 @@ def test_a_log_without_an_end_in_sight_is_followed_to_where_it_ended_at_first() 
             return seen
 
     assert judged(registry, Growing()).same == 2
+
+
+# What is kept as a stream, and what was parked and brought back.
+
+
+class Opened(Event):
+    till_id: str
+
+
+class Rang(Event):
+    till_id: str
+    cents: int
+
+
+class Till(EventSourcedAggregate[Opened | Rang]):
+    snapshot_every = 2
+    total: int = 0
+
+    @applies(Opened)
+    def opened(self, event: Opened) -> None:
+        """Nothing to note."""
+
+    @applies(Rang)
+    def rang(self, event: Rang) -> None:
+        """Add it up."""
+        self.total += event.cents
+
+
+class Ring(Command):
+    till_id: str
+    cents: int
+
+
+def tills(ring: Handler) -> Application:
+    """The tills with this handler."""
+    app = Application("tills")
+    app.handles(Ring, key="till_id", emits=(Opened, Rang), placement=Placement.WORKER)(ring)
+    app.keeps(Till)
+    return app
+
+
+def ring_up(command: Ring, uow: UnitOfWork) -> None:
+    """Ring a till that is there or not."""
+    till = uow.find(Till, command.till_id)
+    if till is None:
+        till = Till(command.till_id)
+        till.record(Opened(till.id))
+        uow.add(till)
+    till.record(Rang(till.id, command.cents))
+
+
+def ring_with_discount(command: Ring, uow: UnitOfWork) -> None:
+    """The same, and what is above 100 in total is for free."""
+    till = uow.find(Till, command.till_id)
+    total = 0 if till is None else till.total
+    ring_up(replace(command, cents=min(command.cents, max(100 - total, 0))), uow)
+
+
+@settings(max_examples=40)
+@given(
+    rings=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 40)), max_size=20),
+    workers=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    seed=st.integers(0, 2**32),
+)
+def test_streams_are_what_they_were_at_each_command(
+    rings: list[tuple[str, int]], workers: tuple[int, int], seed: int
+) -> None:
+    """X2, X3: an event-sourced aggregate is made of its events up to there, whatever snapshots there were."""
+    store, registry = MemoryStore(), build_registry(tills(ring_up))
+    commands = [Ring(till, cents) for till, cents in rings]
+    Simulation(registry, workers=workers[0], seed=seed, store=store).run(commands)
+
+    same = judged(registry, store, workers=workers[1], seed=seed)
+    other = judged(build_registry(tills(ring_with_discount)), store, workers=workers[1], seed=seed)
+
+    assert (same.same, same.different) == (len(rings), 0)
+    before: dict[str, int] = {}
+    expected = 0
+    for till, cents in rings:
+        expected += cents > max(100 - before.get(till, 0), 0)
+        before[till] = before.get(till, 0) + cents
+    assert (other.different, other.same) == (expected, len(rings) - expected)
+
+
+def test_what_was_parked_and_brought_back_is_compared_where_it_happened() -> None:
+    """F3, X2: the redrive itself is the bus's own; what failed then fails again, what succeeded later succeeds."""
+    store, mended = MemoryStore(), build_registry(ordering.app)
+    plan = Plan(kind="keyed", key="a", fails="first", amount=3)
+    simulation = Simulation(mended, workers=1, seed=3, store=store, settings=Settings(bus=BusSettings(retries=0)))
+    simulation.run([command_of(Plan(children=(plan, replace(plan, fails="always"))))])
+    simulation.run([Redrive(Verb.RETRY, key="a")])
+
+    found = judged(mended, store, workers=2, seed=3)
+
+    names = {record.message.name for record in store.read(0, 1_000)}
+    assert "driven.Redrive" in names
+    assert found.different == 0
+    assert {one.reason for one in found.reasons()} <= {"it was parked without having run"}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from driven.entrypoints.log.tree import CausationTree, Node
     from driven.service.event_store import LogRecord
 
-TITLES: Final = f"{'position':>8}  {'admitted (UTC)':23}  {'name':32}  {'status':9}  {'cause':>9}  fields"
+TITLES: Final = f"{'position':>8}  {'admitted (UTC)':18}  {'name':28}  {'status':9}  {'cause':>8}  fields"
 """Of the columns of a list."""
 
 ALIKE: Final = 5
@@ -44,16 +44,16 @@ _NANOSECONDS: Final = 1_000_000_000
 def record_line(record: LogRecord) -> Line:
     """One message, as a line of a list."""
     message, envelope, status = record.message, record.message.envelope, status_of(record)
-    moment = moment_of(envelope.recorded_at_ns).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    moment = moment_of(envelope.recorded_at_ns).strftime("%m-%d %H:%M:%S.%f")[:-3]
     cause = f"<- {envelope.causation}" if envelope.causation else "-"
     key = f"[{envelope.key}] " if envelope.key is not None else ""
     failures = "" if record.outcome is None else "; ".join(f"{one.message}" for one in record.outcome.failures)
     return (
         Phrase(f"{envelope.position:>8}  ", Tone.STRONG),
-        Phrase(f"{moment:23}  ", Tone.FAINT),
-        Phrase(f"{message.name:32}  ", TONES[message.kind.value]),
+        Phrase(f"{moment:18}  ", Tone.FAINT),
+        Phrase(f"{message.name:28}  ", TONES[message.kind.value]),
         Phrase(f"{status:9}  ", STATUS_TONES[status]),
-        Phrase(f"{cause:>9}  ", Tone.FAINT),
+        Phrase(f"{cause:>8}  ", Tone.FAINT),
         Phrase(key, Tone.STRONG),
         Phrase(shown_fields(fields_of(message.body))),
         Phrase(f"  {failures}" if failures else "", Tone.BAD),

@@ -96,7 +96,9 @@ def _forest(roots: Iterable[Branch]) -> RenderableType:
 
 
 def _grow(parent: RichTree, branch: Branch) -> None:
-    grown = parent.add(line_drawn(branch.line))
+    label = line_drawn(branch.line)
+    label.no_wrap, label.overflow = True, "ellipsis"  # a second line would stand among the branches
+    grown = parent.add(label)
     for child in branch.branches:
         _grow(grown, child)
 
