@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from driven.domain.later import Later
 from driven.verification.differences import differing
 from driven.wire import body_encoder
 
@@ -33,7 +34,9 @@ def _differences(expected: Sequence[msgspec.Struct], got: Sequence[msgspec.Struc
             yield f"  {number}. not expected: {found!r}"
         elif found is None:
             yield f"  {number}. missing: {wanted!r}"
-        elif type(wanted) is not type(found):
+        elif type(wanted) is not type(found) or isinstance(wanted, Later):
+            if wanted == found:
+                continue
             yield f"  {number}. expected {wanted!r}"
             yield f"     but got  {found!r}"
         else:

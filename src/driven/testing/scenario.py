@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from driven.adapters.stores.memory import MemoryStore
 from driven.domain.aggregate import Aggregate
+from driven.domain.later import Later
 from driven.domain.messages import Command, Event
 from driven.errors import MisuseError
 from driven.service.registry import build_registry
 from driven.testing.clock import Clock
 from driven.testing.expectations import check_same
 from driven.testing.past_state import restored, seed
-from driven.testing.single_run import Ran, run_command, run_reactions
+from driven.testing.single_run import Ran, later_at, run_command, run_reactions
 from driven.testing.workflow import Settled, settle
 
 if TYPE_CHECKING:
@@ -108,13 +109,15 @@ class Followed:
         self._scenario: Final = scenario
         self._ran: Final = ran
 
-    def then(self, *messages: Message) -> Followed:
-        """Exactly these events, or commands, in this order; none: nothing at all."""
+    def then(self, *messages: Message | Later[Any]) -> Followed:
+        """Exactly these events, or commands, at once or later, in this order; none: nothing at all."""
         __tracebackhide__ = True
         if self._ran.failure is not None:
             failure = self._ran.failure
             raise AssertionError(f"it failed: {failure.error_type}: {failure.message}\n\n{failure.traceback}")
-        check_same(self._ran.what, messages, self._ran.messages)
+        at_ns = self._ran.recorded_at_ns
+        wanted = [later_at(one.command, one.due_at_ns(at_ns)) if isinstance(one, Later) else one for one in messages]
+        check_same(self._ran.what, wanted, self._ran.messages)
         return self
 
     def then_fails(self, error: type[BaseException] | str, told: str = "") -> Followed:

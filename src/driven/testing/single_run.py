@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from driven.domain.later import Later
 from driven.domain.messages import Envelope
 from driven.errors import AggregateExists
 from driven.service.event_store import LoggedMessage, MessageKind
@@ -19,9 +21,13 @@ from driven.wire import Failed, Failure, Submission, Succeeded
 if TYPE_CHECKING:
     from driven.domain.messages import Command, Event
     from driven.service.event_store import EventStore
+    from driven.service.intake import Draft
     from driven.service.registry import Registry
     from driven.testing.clock import Clock
     from driven.wire import Outcome
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -32,6 +38,8 @@ class Ran(msgspec.Struct, frozen=True):
     messages: tuple[Any, ...]
     changed: tuple[str, ...] = ()
     failure: Failure | None = None
+    recorded_at_ns: int = 0
+    """When an event was recorded that was followed by commands."""
 
 
 def run_command(registry: Registry, store: EventStore, command: Command, clock: Clock, attempt: int) -> Ran:
@@ -62,8 +70,18 @@ def run_reactions(registry: Registry, store: EventStore, event: Event, clock: Cl
         result = execution.react(reaction, read, envelope, attempt)
         if isinstance(result, Failure):
             return Ran("commands", tuple(commands), failure=result)
-        commands.extend(registry.catalog.decode(one.type_id, one.body) for one in result)
-    return Ran("commands", tuple(commands))
+        commands.extend(_told(registry, one) for one in result)
+    return Ran("commands", tuple(commands), recorded_at_ns=envelope.recorded_at_ns)
+
+
+def _told(registry: Registry, drafted: Draft) -> Any:  # noqa: ANN401 - a command, or a Later of one
+    command = registry.catalog.decode(drafted.type_id, drafted.body)
+    return later_at(command, drafted.due_at_ns) if drafted.due_at_ns else command
+
+
+def later_at(command: Command, due_at_ns: int) -> Later[Command]:
+    """A command that is due at a moment, to the microsecond."""
+    return Later(command, at=_EPOCH + timedelta(microseconds=due_at_ns // 1_000))
 
 
 def _current(outcome: Outcome, store: EventStore) -> Succeeded | Failed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -15,6 +15,7 @@ from driven import (
     EmptyKey,
     Event,
     EventSourcedAggregate,
+    Later,
     MisuseError,
     RegistrationError,
     UnitOfWork,
@@ -130,6 +131,26 @@ def test_a_command_finds_what_was_given_and_what_it_does_is_kept() -> None:
     first.then(Deposited("a", 200, START)).then_state(Account("a", balance=200)).then_changed("Account a")
 
     first.when(Withdraw("a", 200)).then(Overdrawn("a", "empty")).then_state(Account("a"), Account("b", balance=1))
+
+
+def test_a_command_that_is_due_later_is_told_with_its_time() -> None:
+    """O3: as `after_s` or as the moment that this is; another time is another command."""
+
+    def remind(event: Opened) -> list[Later[Lend]]:
+        return [Later(Lend(event.book_id, "Ada"), after_s=60)]
+
+    patient = Application("patient")
+    patient.handles(Lend, emits=(Opened, Lent))(lend)
+    patient.keeps(Book)
+    patient.reacts_to(Opened)(remind)
+
+    followed = given(patient).when(Opened("b"))
+
+    followed.then(Later(Lend("b", "Ada"), after_s=60))
+    followed.then(Later(Lend("b", "Ada"), at=START + timedelta(seconds=60)))
+    for wrong in (Later(Lend("b", "Ada"), after_s=61), Lend("b", "Ada"), Later(Lend("b", "Eva"), after_s=60)):
+        with pytest.raises(AssertionError, match=r"commands are not what was expected:\n  1. expected"):
+            followed.then(wrong)
 
 
 def test_an_event_is_followed_by_the_commands_of_its_reactions() -> None:
