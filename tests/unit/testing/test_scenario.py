@@ -8,6 +8,7 @@ import pytest
 
 from driven import (
     Aggregate,
+    AggregateExists,
     AggregateNotFound,
     Application,
     Command,
@@ -169,6 +170,18 @@ def test_a_failure_is_told_by_its_type_and_text_and_leaves_nothing() -> None:
 
     scenario.when(Withdraw("nobody", 6)).then_fails(AggregateNotFound).then_fails("driven.errors.AggregateNotFound")
     refused.then_state(Account("a", balance=5))
+
+
+def test_what_is_added_though_it_is_there_fails_as_on_a_bus() -> None:
+    """O5: a handler that does not look finds out at the head."""
+    forgetful = Application("bank")
+
+    @forgetful.handles(Deposit)
+    def open_anew(command: Deposit, uow: UnitOfWork) -> None:
+        uow.add(Account(command.account_id, command.cents))
+
+    given(forgetful, Account("a")).when(Deposit("a", 5)).then_fails(AggregateExists, "exists already").then_changed()
+    given(forgetful, Account("b")).when(Deposit("a", 5)).then().then_changed("Account a")
 
 
 def test_an_event_sourced_aggregate_has_the_past_that_is_given() -> None:
