@@ -6,7 +6,7 @@ VENV    ?= .venv
 ROOT    ?=
 COMMANDS ?= 10000000
 EVENTS  ?= 1000000
-SEED    ?= 1
+SEED    ?= $(or $(DRIVEN_STRESS_SEED),1)
 
 PY    := $(VENV)/bin/python
 STAMP := $(VENV)/.installed-from-pyproject
@@ -18,7 +18,7 @@ STAMP := $(VENV)/.installed-from-pyproject
 help: ## this list
 	@echo 'make <target>, where <target> is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
-	@echo 'variables: PYTHON=$(PYTHON) VENV=$(VENV) PYTHONS="$(PYTHONS)" SEED=$(SEED) SEED=$(SEED)'
+	@echo 'variables: PYTHON=$(PYTHON) VENV=$(VENV) PYTHONS="$(PYTHONS)" SEED=$(SEED)'
 
 # Brought up to date when pyproject.toml changed. An environment that is there and runs is kept, whoever made it.
 $(STAMP): pyproject.toml
@@ -50,7 +50,7 @@ stress: $(STAMP) ## the stress tests, with many more examples per property; minu
 	@$(PY) -m pytest -q -m stress --hypothesis-profile=thorough --timeout=1800 -o faulthandler_timeout=1790
 
 stress-durable: $(STAMP) ## kill processes over a log in a file: SEED=n begins at that seed; many minutes
-	@DRIVEN_STRESS_SEED=$(SEED) $(PY) -m pytest -q -s -n 2 -m stress --timeout=0 tests/stress/test_durable_for_long.py
+	@DRIVEN_STRESS_SEED=$(SEED) $(PY) -m pytest -q -s -n 2 -m stress --timeout=0 -o faulthandler_timeout=0 tests/stress/test_durable_for_long.py
 
 test-cpython-executor: $(STAMP) ## CPython 3.13's own tests of executors, on ours and then on its own; minutes
 	@$(PY) tests/executor/environment.py driven

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from driven import Command, Settings
+    from driven.service.built_in import BuiltIn
     from driven.service.event_store import Batch
     from driven.service.registry import Registry
 
@@ -34,14 +35,19 @@ class Course(msgspec.Struct, frozen=True):
 
 
 def run_with_crashes(
-    registry: Registry, commands: Sequence[Command], course: Course, settings: Settings
+    registry: Registry,
+    commands: Sequence[Command | BuiltIn],
+    course: Course,
+    settings: Settings,
+    store: MemoryStore | None = None,
 ) -> MemoryStore:
-    """The log of buses that crash, and of the last one, which brings everything to its end.
+    """The log of buses that crash, and of the last one, which brings everything to its end; `store`, or a new one.
 
     What was not in the log when a bus crashed is submitted again to the next one: nobody had been told that it was
     accepted.
     """
-    store, chance = MemoryStore(), random.Random(course.seed)
+    store, chance = MemoryStore() if store is None else store, random.Random(course.seed)
+    before = store.last_position
     for number, steps in enumerate([*course.crashes, None]):
         simulation = Simulation(
             registry,
@@ -51,7 +57,7 @@ def run_with_crashes(
             settings=settings,
             store=store,
         )
-        simulation.begin(commands if not store.last_position else ())
+        simulation.begin(commands if store.last_position == before else ())
         simulation.go_on(steps)
         assert simulation.conductor.failure is None
         if steps is not None and (batch := under_way(simulation)) is not None and chance.random() < 0.5:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 import ordering
-from driven import BusSettings, Settings, Tables, WorkerSettings, open_bus
+from driven import BusSettings, Delivery, Settings, Tables, WorkerSettings, open_bus
 from driven.errors import HandlerError
-from fault_points import Doom, FatalMiddleware, FatalStore, FaultPoint
+from fault_points import REDRIVE, Doom, FatalMiddleware, FatalStore, FaultPoint
 from ordering import Happened, Plan, command_of
 
 if TYPE_CHECKING:
@@ -42,6 +42,27 @@ def create(tables: Tables) -> None:
 def note(event: Happened, tables: Tables) -> None:
     """One more."""
     tables.execute("INSERT INTO {deeds} (by, result) VALUES (?, ?)", (event.by, event.result))
+
+
+class Outside:
+    """What a notifier calls: a file that remembers positions."""
+
+    def __init__(self) -> None:
+        """In a process that ends by itself, if at all."""
+        self.file = Path()
+        self.doom = Doom(0, 0)
+
+
+outside = Outside()
+
+
+@app.notifies(Happened, since=0)
+def tell(event: Happened, delivery: Delivery) -> None:
+    """One line for each call."""
+    outside.doom.at(FaultPoint.BEFORE_NOTIFYING)
+    with outside.file.open("a", encoding="ascii") as file:
+        file.write(f"{delivery.envelope.position}\n")
+    outside.doom.at(FaultPoint.NOTIFIED)
 
 
 class Errand(msgspec.Struct, frozen=True):
@@ -117,6 +138,13 @@ async def submitted(bus: MessageBus, errand: Errand, doom: Doom) -> None:
             await finished(await submit(number, one))
 
 
+async def redriven(bus: MessageBus, store: FatalStore) -> None:
+    """Let what is parked of one key enter again, once: what an earlier process asked for is in the log."""
+    if not any(record.message.name == REDRIVE for record in store.read(0, 1_000_000)):
+        receipt = await bus.parked.retry(key="a")
+        await receipt.settled()
+
+
 async def main(errand: Errand) -> None:
     """Until all has settled, or to the bitter end."""
     os.environ["ORDERING_BUS_PID"] = str(os.getpid())
@@ -126,9 +154,13 @@ async def main(errand: Errand) -> None:
         workers=WorkerSettings(count=errand.workers, max_attempts=1_000_000),
     )
     store = FatalStore(Path(errand.file), doom)
+    outside.file, outside.doom = Path(errand.file).with_suffix(".told"), doom
     async with open_bus("doomed_program:app", settings, store=store, middleware=[FatalMiddleware(doom)]) as bus:
         await submitted(bus, errand, doom)
+        await redriven(bus, store)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(msgspec.json.decode(sys.argv[1], type=Errand)))
+    import doomed_program  # as the bus imports it: what the notifier calls is there
+
+    asyncio.run(doomed_program.main(msgspec.json.decode(sys.argv[1], type=doomed_program.Errand)))

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     )
 
 
+REDRIVE = "driven.Redrive"
+
+
 class FaultPoint(enum.IntEnum):
     """Where the process ends."""
 
@@ -73,6 +76,24 @@ class FaultPoint(enum.IntEnum):
     """Everything has settled, and the store is about to be closed."""
     CLOSED = 20
     """It is closed."""
+    REDRIVE_ADMITTED = 21
+    """A redrive of what is parked has its position, which is in memory only."""
+    REDRIVEN = 22
+    """What it redrives stands at the tail again, in memory only."""
+    BEFORE_NOTIFYING = 23
+    """A notifier is about to call outside."""
+    NOTIFIED = 24
+    """It has, and its cursor does not say so yet."""
+
+
+ONCE = {
+    FaultPoint.OPENED,
+    FaultPoint.CLOSING,
+    FaultPoint.CLOSED,
+    FaultPoint.REDRIVE_ADMITTED,
+    FaultPoint.REDRIVEN,
+}
+"""Points that a process comes by once."""
 
 
 class Doom:
@@ -162,6 +183,8 @@ class FatalMiddleware(Middleware):
     def admitted(self, name: str, envelope: Envelope) -> None:
         """A message got its position."""
         self._doom.at(FaultPoint.ADMITTED)
+        if name == REDRIVE:
+            self._doom.at(FaultPoint.REDRIVE_ADMITTED)
 
     def dispatched(self, name: str, envelope: Envelope, worker_id: int) -> None:
         """A command is on its way to a worker."""
@@ -174,3 +197,5 @@ class FatalMiddleware(Middleware):
             self._doom.at(FaultPoint.STARTED)
         if outcome.status is Status.PARKED:
             self._doom.at(FaultPoint.PARKED)
+        if name == REDRIVE:
+            self._doom.at(FaultPoint.REDRIVEN)

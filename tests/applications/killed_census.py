@@ -22,7 +22,7 @@ from driven.service.event_store import log_digest
 from driven.service.intake import draft
 from driven.service.registry import build_registry
 from driven.testing.simulation import Simulation
-from log_checks import check_file
+from log_checks import check_accepted, check_file
 
 PROGRAM = Path(__file__).with_name("endless_census.py")
 SURVEYED = ("asyncio", "email", "http", "json", "unittest", "xml")
@@ -39,12 +39,17 @@ PATIENCE_S = 600.0
 """For the last process, which comes to an end."""
 
 
+class GaveUp(Exception):
+    """A bus got no workers any more."""
+
+
 class Report(msgspec.Struct):
     """What was done to a census."""
 
     bus_kills: int = 0
     worker_kills: int = 0
-    accepted: list[tuple[str, int]] = []
+    gave_up: int = 0
+    """Buses that stopped by themselves, as several workers in a row were killed before they were ready."""
     surveys: int = 0
     messages: int = 0
 
@@ -57,20 +62,28 @@ def kill_census(folder: Path, *, seed: int, kills: int) -> Report:
         shutil.copytree(source, folder / "tree" / one, ignore=shutil.ignore_patterns("__pycache__"))
     while report.bus_kills + report.worker_kills < kills:
         with started(folder) as process:
-            live(process, chance, report, folder / "output")
-            process.kill()
-            report.bus_kills += 1
-            _, complaint = process.communicate(timeout=PATIENCE_S)
-            assert process.returncode == -9, complaint
+            try:
+                live(process, chance, report, folder / "output")
+            except GaveUp:
+                report.gave_up += 1
+            else:
+                process.kill()
+                report.bus_kills += 1
+                _, complaint = process.communicate(timeout=PATIENCE_S)
+                assert process.returncode == -9, complaint
+            check_accepted(folder / "driven.db", accepted_by(folder))
     (folder / "enough").touch()
     with started(folder) as process:
         _, complaint = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, complaint
-    for line in (folder / "output").read_text("ascii").splitlines():
-        _, command_id, position = line.split()
-        report.accepted.append((command_id, int(position)))
     check(folder, report)
     return report
+
+
+def accepted_by(folder: Path) -> list[tuple[str, int]]:
+    """Ids and positions of the surveys of which it was said that they were accepted."""
+    lines = (line.split() for line in (folder / "output").read_text("ascii").splitlines())
+    return [(command_id, int(position)) for _, command_id, position in lines]
 
 
 def started(folder: Path) -> subprocess.Popen[str]:
@@ -108,16 +121,18 @@ def live(process: subprocess.Popen[str], chance: random.Random, report: Report, 
 
 
 def wait(process: subprocess.Popen[str], seconds: float) -> None:
-    """Let a process go on; it does not end by itself."""
+    """Let a process go on; GaveUp when it gets no workers, and that is the only way in which it ends by itself."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
         _, complaint = process.communicate()
-        raise AssertionError(complaint)
+        assert "in a row did not get ready" in complaint, complaint
+        raise GaveUp
 
 
 def check(folder: Path, report: Report) -> None:
     """The log is whole, and that of the same surveys on a bus without workers that nobody kills."""
-    check_file(folder / "driven.db", report.accepted)
+    check_accepted(folder / "driven.db", accepted_by(folder))
+    check_file(folder / "driven.db")
     store = SqliteStore(folder / "driven.db")
     store.open()
     with closing(store):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from doomed_program import Errand
-from fault_points import FaultPoint
+from fault_points import ONCE, FaultPoint
 from killing import survive
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 WITH_WORKERS = {FaultPoint.DISPATCHED, FaultPoint.HANDLER_RUNS, FaultPoint.STARTED}
 """Points that need workers, or mean more with them; the others are tried without, which starts faster."""
-
-ONCE = {FaultPoint.OPENED, FaultPoint.CLOSING, FaultPoint.CLOSED}
-"""Points that a process comes by once."""
 
 
 @pytest.mark.parametrize("point", FaultPoint, ids=lambda point: point.name.lower())

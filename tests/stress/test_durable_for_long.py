@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from doomed_program import Errand
-from fault_points import FaultPoint
+from fault_points import ONCE, FaultPoint
 from killed_census import kill_census
 from killing import survive
 
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.stress, pytest.mark.timeout(0)]
 FIRST_SEED = int(os.environ.get("DRIVEN_STRESS_SEED", "1"))
 KILLS = int(os.environ.get("DRIVEN_STRESS_KILLS", "20"))
 CENSUS_KILLS = int(os.environ.get("DRIVEN_STRESS_CENSUS_KILLS", "500"))
-MOST_HITS = {FaultPoint.OPENED: 1, FaultPoint.CLOSING: 1, FaultPoint.CLOSED: 1, FaultPoint.RECOVERING: 8}
+MOST_HITS = {point: 1 for point in FaultPoint if point in ONCE} | {FaultPoint.RECOVERING: 8}
 """How often a process comes by a point, where that is not often."""
 OFTEN = 40
 

@@ -6,15 +6,15 @@ when a bus opens and when a command id is looked up; pure but for what it reads 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from driven.bus.sequencer import KEPT_CAUSES
 from driven.errors import MalformedMessage
+from driven.service import built_in
 from driven.service.event_store import Status
 from driven.service.registry import FORGOTTEN_TYPE
 
 if TYPE_CHECKING:
-    from driven.domain.messages import Envelope
     from driven.service.aside import Scheduled
     from driven.service.catalog import Catalog
     from driven.service.event_store import EventStore, LoggedMessage
@@ -51,6 +51,12 @@ def encoded_today(message: LoggedMessage | Scheduled, catalog: Catalog) -> Encod
     return catalog.current(message.name, message.version, message.body)
 
 
+def type_id_today(name: str, catalog: Catalog) -> int:
+    """The number of a message type, or of a built-in command; `FORGOTTEN_TYPE` where there is none of this name."""
+    known = catalog.named(name)
+    return (built_in.type_id_of(name) or FORGOTTEN_TYPE) if known is None else known.type_id
+
+
 class Causes:
     """The chains of causes of what is taken up; each cause is read once."""
 
@@ -58,26 +64,40 @@ class Causes:
         """Nothing was read yet."""
         self._store: Final = store
         self._catalog: Final = catalog
-        self._links: Final[dict[int, tuple[int, int, bool]]] = {}
+        self._links: Final[dict[int, _Link]] = {}
 
-    def of(self, envelope: Envelope) -> tuple[int, ...]:
+    def of(self, message: LoggedMessage) -> tuple[int, ...]:
         """What `Entry.causes` was: type and position of the nearest causes, that of a started command left out (O9)."""
         causes: list[int] = []
-        position = envelope.causation
-        while position and len(causes) < 2 * KEPT_CAUSES:
-            type_id, above, is_started = self._link(position)
-            if not is_started:
-                causes += type_id, position
-            position = above
+        above, is_due = message.envelope.causation, bool(message.due)
+        while above and len(causes) < 2 * KEPT_CAUSES:
+            if is_due:  # a root of its own, which names what scheduled it and nothing beyond
+                return (*causes, built_in.SCHEDULER, above)
+            link = self._link(above)
+            if not link.is_started:
+                causes += link.type_id, above
+            above, is_due = link.above, link.is_due
         return tuple(causes)
 
-    def _link(self, position: int) -> tuple[int, int, bool]:
-        """Type and cause of the message at `position`, and whether it retired as started."""
+    def _link(self, position: int) -> _Link:
+        """What the chains through the message at `position` have of it."""
         link = self._links.get(position)
         if link is None:
             (record,) = self._store.read(position - 1, 1)
-            known = self._catalog.named(record.message.name)
-            is_started = record.outcome is not None and record.outcome.status is Status.STARTED
-            type_id = FORGOTTEN_TYPE if known is None else known.type_id
-            link = self._links[position] = type_id, record.message.envelope.causation, is_started
+            message, outcome = record.message, record.outcome
+            is_started = outcome is not None and outcome.status is Status.STARTED
+            type_id = type_id_today(message.name, self._catalog)
+            link = self._links[position] = _Link(type_id, message.envelope.causation, is_started, bool(message.due))
         return link
+
+
+class _Link(NamedTuple):
+    """One message of a chain of causes."""
+
+    type_id: int
+    above: int
+    """Position of its own cause; 0: none."""
+    is_started: bool
+    """Whether it retired as started: its outcome stands in the chain instead."""
+    is_due: bool
+    """Whether it was due later, and so ends the chain."""

@@ -14,10 +14,11 @@ log ends up the same (O6): outcomes that were not in the store yet are had again
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
-from driven.bus.as_today import BRING_BACK, Causes, encoded_today
+from driven.bus.as_today import BRING_BACK, Causes, encoded_today, type_id_today
 from driven.bus.budget import over_budget
 from driven.bus.hazards import UNKEYED
 from driven.bus.receipts import Receipt
@@ -28,7 +29,6 @@ from driven.errors import MalformedMessage, MisuseError, RegistrationError
 from driven.service.built_in import built_in, draft_of
 from driven.service.event_store import READ_CHUNK, MessageKind, Status
 from driven.service.intake import Draft
-from driven.service.registry import FORGOTTEN_TYPE
 from driven.wire import EncodedMessage
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class Recovery:
         """Those of which something is left, by position; None until their own record was read."""
         self._started: Final[dict[int, Entry | None]] = {}
         """Commands that have started and are not finished, by position; None until their own record was read."""
+        self._moved: Final[dict[int, str | None]] = {}
+        """Of what stood at a position and went to the tail: why it was to be parked, if it was."""
         self._faults: Final[list[str]] = []
         self._unreadable = 0
 
@@ -136,6 +138,9 @@ class Recovery:
         root.parked += outcome.status is Status.PARKED
         if position in self._started:
             self._take_started(message, root)
+        elif outcome.status is Status.MOVED:
+            with contextlib.suppress(MisuseError):  # of a type that is gone: so is what it went to, and that is told
+                self._moved[position] = self._park_reason(message, self._entry(message, root))
 
     def _root(self, record: LogRecord) -> Root:
         """A root with the receipt that its submitter would hold."""
@@ -144,7 +149,7 @@ class Recovery:
         try:
             as_today = encoded_today(message, catalog)
         except MisuseError:  # said where it matters; of a root that has retired it does not
-            as_today = EncodedMessage(FORGOTTEN_TYPE, message.body)
+            as_today = EncodedMessage(type_id_today(message.name, catalog), message.body)
         root = Root(Draft(as_today.type_id, as_today.body, envelope.key), envelope.position)
         receipt = root.receipt = Receipt(envelope.position, envelope.id)
         if outcome is None:
@@ -164,13 +169,15 @@ class Recovery:
             self._take_built_in(message, root, order)
             return
         started = self._started.get(message.envelope.causation)
-        entry = self._entry(message, root)
-        if entry is None:
+        try:
+            entry = self._entry(message, root)
+        except MisuseError as error:
+            self._note(message, error)
             return
-        if message.kind is MessageKind.COMMAND and started is not None:
+        if message.kind is MessageKind.COMMAND and started is not None and not message.redrives:
             entry.started, entry.causes = started, started.causes
         elif entry.causes:  # a root has caused nothing yet
-            entry.park_reason = over_budget(entry, self._admission.settings, self._organs.registry.name_of)
+            entry.park_reason = self._park_reason(message, entry)
         self._organs.sequencer.take_up(entry)
         if message.redrives:
             self._take_redriven(message, entry)
@@ -197,26 +204,38 @@ class Recovery:
             reactions = failed_reactions(parked.outcome)
             entry.aside = Repeat(reactions) if reactions else None
 
+    def _park_reason(self, message: LoggedMessage, entry: Entry) -> str | None:
+        """Why it is to be parked, if it is: what has moved goes by what was said of it where it stood first (F5)."""
+        origin = self._organs.sequencer.find(message.redrives)
+        if origin is not None and not origin.is_retired:
+            return origin.park_reason
+        if message.redrives in self._moved:
+            return self._moved[message.redrives]
+        return over_budget(entry, self._admission.settings, self._organs.registry.name_of)
+
     def _take_started(self, message: LoggedMessage, root: Root) -> None:
         """It frees everything behind it already; it runs again, as nothing of its outcome is in the log (O9)."""
-        entry = self._entry(message, root)
-        if entry is None:
+        try:
+            entry = self._entry(message, root)
+        except MisuseError as error:
+            self._note(message, error)
             return
         self._started[entry.position] = entry
         self._organs.sequencer.take_up_started(entry)
         self._describe(entry)
 
-    def _entry(self, message: LoggedMessage, root: Root) -> Entry | None:
-        """A message as the bus held it when it was admitted; None: it cannot be taken up, which is noted."""
+    def _entry(self, message: LoggedMessage, root: Root) -> Entry:
+        """A message as the bus held it when it was admitted.
+
+        Raises:
+            MisuseError: it cannot be taken up.
+
+        """
         envelope, registry = message.envelope, self._organs.registry
-        try:
-            body = encoded_today(message, registry.catalog)
-            if message.kind is MessageKind.COMMAND and body.type_id not in registry.handlers:
-                raise MalformedMessage(message.name, "no handler is registered for it", BRING_BACK)
-        except MisuseError as error:
-            self._note(message, error)
-            return None
-        return Entry(envelope, envelope.position, body.type_id, body.body, root, self._causes.of(envelope))
+        body = encoded_today(message, registry.catalog)
+        if message.kind is MessageKind.COMMAND and body.type_id not in registry.handlers:
+            raise MalformedMessage(message.name, "no handler is registered for it", BRING_BACK)
+        return Entry(envelope, envelope.position, body.type_id, body.body, root, self._causes.of(message))
 
     def _describe(self, entry: Entry) -> None:
         """What a command is to the bus of today: where it runs, and what it touches."""
