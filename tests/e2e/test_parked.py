@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BANK = """
     from pathlib import Path
 
-    from driven import Application, Command, Event
+    from driven import Application, Command, Event, Placement
 
     app = Application("bank")
 
@@ -53,7 +53,7 @@ BANK = """
         if not Path("open").exists():
             raise ConnectionError("nobody hears")
 
-    @app.handles(Charge, key="customer", retries=0)
+    @app.handles(Charge, key="customer", retries=0, placement=Placement.WORKER)
     def charge(command: Charge) -> None:
         if not Path("open").exists() or command.amount < 0:
             raise ConnectionError("the bank is closed")
@@ -70,6 +70,7 @@ def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Applicatio
     """A folder with an application, and a log in which charges of two customers are parked, and the bank open now."""
     (tmp_path / "bank_of_tests.py").write_text(textwrap.dedent(BANK), "utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DRIVEN_WORKERS_COUNT", "1")  # the redrives of the command line have a real worker
     monkeypatch.syspath_prepend(str(tmp_path))
     application = resolve_application("bank_of_tests:app")
     order: Any = sys.modules["bank_of_tests"].Order
@@ -116,7 +117,8 @@ def test_an_operator_brings_back_what_is_parked(capsysbinary: pytest.CaptureFixt
 
     code, told = typed(capsysbinary, "skip", "--key", "bob")
     assert code == 0
-    assert (tmp_path / "charged").read_text() == "ada 1\nada 2\nbob 4\n"
+    charged = (tmp_path / "charged").read_text().splitlines()
+    assert list(dict.fromkeys(charged)) == ["ada 1", "ada 2", "bob 4"]  # it is stateless, so it may have run in vain
 
     assert [one["name"] for one in json.loads(typed(capsysbinary, "list", "--json")[1])["messages"]] == [
         "bank.Ordered",

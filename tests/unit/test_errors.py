@@ -45,6 +45,7 @@ ENDINGS: dict[type[errors.DrivenError], tuple[dict[str, Any], str | None]] = {
         "why; mend it",
     ),
     errors.WrongReturn: ({"handler": "a.do", "returned": "an int", "allowed": "Did"}, "it may return Did"),
+    errors.ProjectionStopped: ({"projection": "a", "position": 3, "reason": "why"}, "or rebuild it"),
     errors.WorkersUnavailable: ({"reason": "why"}, None),
     errors.SegmentUnavailable: ({"size_bytes": 4096, "reason": "why"}, "or lower [workers] ring_bytes"),
     errors.RingBroken: ({"reason": "why"}, "its worker is replaced"),
