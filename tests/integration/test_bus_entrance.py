@@ -15,7 +15,9 @@ from driven import (
     BusSettings,
     Command,
     CommandIdReused,
+    Envelope,
     Event,
+    Middleware,
     Settings,
     UnknownCommand,
     WorkerSettings,
@@ -226,3 +228,34 @@ async def test_of_many_that_are_submitted_to_a_closing_bus_those_that_were_accep
     records = store.read(0, 100_000)
     assert 0 < len(records) < 100_000
     assert all(record.outcome is not None for record in records)
+
+
+class Crowd(Middleware):
+    """How many have come in and not left, and the most there ever were."""
+
+    def __init__(self) -> None:
+        self.inside = self.most = 0
+
+    def admitted(self, name: str, envelope: Envelope) -> None:
+        """One more."""
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+
+    def retired(self, name: str, envelope: Envelope, outcome: object) -> None:
+        """One less."""
+        self.inside -= 1
+
+
+@on_both_loops
+async def test_many_that_are_submitted_in_one_call_find_no_more_room_than_there_is() -> None:
+    """F4: room is asked for once for many, and never given to more."""
+    crowd = Crowd()
+    settings = Settings(bus=BusSettings(max_pending=5), workers=WorkerSettings(count=0))
+
+    async with open_bus(porters, settings, middleware=[crowd]) as bus:
+        receipts = await bus.submit_all(Drop(number) for number in range(40))
+        for receipt in receipts:
+            await receipt.handled()
+
+    assert [receipt.position for receipt in receipts] == list(range(1, 41))
+    assert crowd.most == 5

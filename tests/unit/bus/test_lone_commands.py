@@ -167,11 +167,17 @@ def test_what_was_kept_back_gets_into_the_log_when_the_bus_gives_up() -> None:
     assert record.outcome is None
 
 
-def test_a_turn_that_fails_leaves_what_was_kept_back_and_nothing_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("turn_before", [False, True])
+def test_a_turn_that_fails_leaves_what_was_kept_back_and_nothing_of_itself(
+    monkeypatch: pytest.MonkeyPatch, *, turn_before: bool
+) -> None:
     """U3, D5: what the turn had done by then may be half of what it should be."""
     simulation = begun()
     admitted(simulation, command_of(Plan(children=(Plan(),))))
     assert simulation.conductor.lone_commands().send()
+    if turn_before:  # then nothing is kept back any more
+        simulation.conductor.turn(1)
+        simulation.committer.step()
     while simulation.lane.step():
         continue
 
