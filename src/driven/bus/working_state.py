@@ -7,7 +7,8 @@
 
 Retirement runs ahead of the store by the batch that is being appended; what it changed is kept here until that
 batch is in the store. Of a store that may wait, what was used lately is kept after that as well: nobody else changes it
-(U7), and each stateful command asks for it twice. Owned by the bus thread.
+(U7), and each stateful command asks for it twice. So are streams of any store, which are put together anew each time
+that they are asked for. Owned by the bus thread.
 """
 
 from __future__ import annotations
@@ -84,9 +85,9 @@ class WorkingState:
 
     def _keep(self, place: tuple[str, str], state: AggregateState) -> None:
         """Remember what is in the store, in place of what was remembered first."""
-        if not self._may_keep:
-            return
         self._kept.pop(place, None)
+        if not (self._may_keep or state.events):
+            return
         if len(state.body or b"") + sum(len(event.body) for event in state.events) > LARGEST_KEPT_BYTES:
             return
         if len(self._kept) >= KEPT:
