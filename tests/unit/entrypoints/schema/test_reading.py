@@ -41,6 +41,13 @@ class Point(msgspec.Struct, frozen=True):
     y: int = 0
 
 
+class FullPoint(msgspec.Struct, frozen=True):
+    """One that has lost its default."""
+
+    x: int
+    y: int
+
+
 class NamedPoint(msgspec.Struct, frozen=True):
     """One with a field that has no default."""
 
@@ -195,6 +202,7 @@ def test_each_type_reads_what_it_records() -> None:
         (Colour, MoreColours, None),
         (Point, NamedPoint, "field 'value.name' is not there, and has no default"),
         (NamedPoint, Point, None),
+        (Point, FullPoint, "field 'value.y' may be missing, as it had a default, and has none now"),
         (NamedPoint, StrictPoint, "field 'value.name' is there, and unknown fields are refused"),
         (list[int], list[str], "field 'value[]' is a whole number, and is read as text"),
         (Cat | Dog, Cat, "field 'value.type' may be 'Dog', which is not among what it may be there"),
