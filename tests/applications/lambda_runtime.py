@@ -35,6 +35,15 @@ class Answer(NamedTuple):
     body: Any
 
 
+class _Server(ThreadingHTTPServer):
+    """A server whose client is killed while it is answered."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base class has it
+        """Say nothing of a client that is gone."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Runtime:
     """The runtime API, and the interface client that asks it; for one function, until `close`."""
 
@@ -42,7 +51,7 @@ class Runtime:
         """`handler` is ``module.function``; `mount` is done in a mount namespace of its own before it starts."""
         self._events: queue.Queue[tuple[str, Any] | None] = queue.Queue()
         self._answers: queue.Queue[tuple[str, Answer]] = queue.Queue()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self._events, self._answers))
+        self._server = _Server(("127.0.0.1", 0), _handler_for(self._events, self._answers))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="runtime-api", daemon=True).start()
         host, port = self._server.server_address[:2]
@@ -104,6 +113,8 @@ def _handler_for(
 ) -> type[BaseHTTPRequestHandler]:
     class Api(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet: the other side would wait for the second
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             event = events.get()
@@ -138,6 +149,7 @@ def _handler_for(
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+            self.wfile.flush()
 
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as the base class calls it
             """Say nothing."""
