@@ -7,6 +7,7 @@ no thread waits for another. Each call is one statement, which sees one state of
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +23,7 @@ from driven.adapters.stores.sqlite.rows import (
     record_of,
     records_of,
 )
+from driven.errors import StoreFailed
 from driven.service.aside import DueId, DueKey, DueMessage, Scheduled
 from driven.service.event_store import Cursor, LoggedType, MessageKind, ParkedRecord
 from driven.wire import AggregateState, StoredEvent
@@ -90,6 +92,7 @@ class Readers:
         self._path: Final = path
         self._patience_s: Final = patience_s
         self._idle: Final[deque[sqlite3.Connection]] = deque()
+        weakref.finalize(self, _close_all, self._idle)  # who reads after `close`, or never opened, may forget it
 
     def read(self, after: int, limit: int) -> Sequence[LogRecord]:
         """At most `limit` records behind position `after`."""
@@ -155,6 +158,19 @@ class Readers:
         row = self.one(FIND_DUE, *due_id)
         return None if row is None else _due_of(row)
 
+    def query(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        """What somebody else's statement finds.
+
+        Raises:
+            StoreFailed: it cannot be run, or it does more than to read.
+
+        """
+        with self.connection() as connection:
+            rows = connection.execute(sql, tuple(values)).fetchall()
+            if connection.in_transaction:  # the next who reads with it would see the log as it is now
+                raise StoreFailed(str(self._path), f"{sql!r} begins a transaction", "give a statement that reads")
+            return rows
+
     def one(self, query: str, *values: object) -> tuple[Any, ...] | None:
         """The first row of a query, if any."""
         rows = self.all(query, *values)
@@ -190,8 +206,7 @@ class Readers:
 
     def close(self) -> None:
         """Close those that nobody uses; others may be opened again."""
-        while self._idle:
-            self._idle.pop().close()
+        _close_all(self._idle)
 
     def _taken(self) -> sqlite3.Connection:
         try:
@@ -207,6 +222,11 @@ class Readers:
             connection.close()
             raise
         return connection
+
+
+def _close_all(connections: deque[sqlite3.Connection]) -> None:
+    while connections:
+        connections.pop().close()
 
 
 def _due_of(row: tuple[Any, ...]) -> DueMessage:

@@ -142,7 +142,7 @@ class SqliteStore:
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """What a reading statement finds."""
-        return self._readers.all(sql, *parameters)
+        return self._readers.query(sql, parameters)
 
     def message_types(self) -> Collection[LoggedType]:
         """What there are messages of."""

@@ -10,6 +10,7 @@ from driven.adapters.stores.sqlite.store import SqliteStore
 from driven.testing.contracts import EventStoreContract
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from driven.service.event_store import EventStore
@@ -22,12 +23,17 @@ class TestSqliteStore(EventStoreContract):
     durability: Durability = "group"
 
     @pytest.fixture(autouse=True)
-    def _keep_the_folder(self, tmp_path: Path) -> None:
+    def _close_what_was_made(self, tmp_path: Path) -> Iterator[None]:
         self.path = tmp_path / "driven.db"
+        self.made: list[SqliteStore] = []
+        yield
+        for store in self.made:
+            store.close()
 
     def make_store(self) -> SqliteStore:
         """A new log."""
-        return SqliteStore(self.path, self.durability)
+        self.made.append(SqliteStore(self.path, self.durability))
+        return self.made[-1]
 
     def reopened(self, store: EventStore) -> EventStore:
         """By a new object, as after a restart."""
@@ -39,7 +45,7 @@ class TestSqliteStore(EventStoreContract):
     def rival_of(self, store: EventStore) -> EventStore:
         """Another object over the same file, as another bus has."""
         assert isinstance(store, SqliteStore)
-        return SqliteStore(store.path)
+        return self.make_store()
 
 
 class TestSqliteStoreWithoutWaiting(TestSqliteStore):
