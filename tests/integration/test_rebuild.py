@@ -125,6 +125,23 @@ def test_a_rebuild_that_was_cut_short_is_finished_by_the_next_bus(tmp_path: Path
         assert bus.query("SELECT count(*) FROM sales") == [(EVENTS + 1,)]
 
 
+def test_who_waits_for_the_live_one_does_not_wait_for_the_rebuild(tmp_path: Path) -> None:
+    """B14, X1: what is read is kept up to date while another edition is built beside it."""
+    log = recorded(tmp_path)
+    with open_bus_sync(app, settings(log)) as bus:
+        bus.submit(Sell("b", 1)).settled(PATIENCE_S, projections=["sales"])
+
+        again = bus.rebuild("sales")
+        bus.submit(Sell("b", 1)).settled(PATIENCE_S, projections=["sales"])
+
+        (told,) = bus.statistics().projections
+        assert told.rebuild is not None
+        assert told.rebuild.position < 2 * EVENTS
+        assert bus.query("SELECT count(*) FROM sales") == [(EVENTS + 2,)]
+        assert again.done(PATIENCE_S)
+        assert bus.query("SELECT count(*) FROM sales") == [(EVENTS + 2,)]
+
+
 def test_a_rebuild_beside_a_running_bus_is_told_who_has_the_log(tmp_path: Path) -> None:
     """U7: one writer; that bus can do it by itself."""
     log = recorded(tmp_path, 10)

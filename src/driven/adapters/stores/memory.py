@@ -117,7 +117,7 @@ class MemoryStore:
     def events(self, names: Collection[str], after: int, up_to: int) -> Sequence[LoggedMessage]:
         """The events of these names between two positions."""
         with self._lock:
-            messages = list(islice(self._messages, after, max(after, up_to)))
+            messages = self._messages[after : max(after, up_to)]
         return [message for message in messages if message.kind is MessageKind.EVENT and message.name in names]
 
     def cursor(self, name: str) -> Cursor:

@@ -43,6 +43,7 @@ class Editions:
         self._live_cursor: Final = f"projection/{projection.name}"
         self._next_cursor: Final = f"projection/{projection.name}/next"
         self._is_to_begin = False
+        self._is_turn_of_live = False
         self.live, self.next = self._found()
         """`next` None: nothing is being built. Both are replaced when they switch; may be looked at by any thread."""
 
@@ -58,9 +59,10 @@ class Editions:
         return self.live.is_behind(end) or (self.next is not None and self.next.stopped_by is None)
 
     def step(self, end: int, pace: Pace) -> None:
-        """Bring on whichever is further behind."""
-        building = self.next if self.next is not None and self.next.stopped_by is None else None
-        if building is None or (self.live.is_behind(end) and self.live.position <= building.position):
+        """Bring on one of the two, in turn: who waits for the live one does not wait for the other to be built."""
+        is_building = self.next is not None and self.next.stopped_by is None
+        self._is_turn_of_live = not is_building or (self.live.is_behind(end) and not self._is_turn_of_live)
+        if self._is_turn_of_live:
             self.live.step(self._store, end, pace)
         else:
             self.build(end, pace)
@@ -99,8 +101,8 @@ class Editions:
             self._give_up(self.next)
 
     def _give_up(self, building: Edition) -> None:
-        self.next = None
         self._store.advance(lambda connection: self._removed(connection, building.state))
+        self.next = None  # who sees this is told that nothing is left
 
     def _removed(self, connection: TableConnection, state: EditionState) -> Sequence[Cursor]:
         remove(connection, state)
