@@ -22,7 +22,8 @@ WAL_RESET_BUG: Final = ((3, 7, 0), (3, 51, 2))
 """First and last SQLite in which two connections that write or checkpoint at once can damage a WAL database.
 Source: sqlite.org/wal.html, "The WAL-Reset Bug"."""
 
-_NO_DATABASE: Final = "this version of Driven keeps no database, so there is nothing to be done"
+_ONE_CONNECTION: Final = "Driven writes and checkpoints through one connection, which keeps clear of it"
+_MEMORY_ONLY: Final = "a log in memory needs none, but a store sqlite:// cannot be opened"
 
 
 def interpreter() -> Iterator[Finding]:
@@ -120,7 +121,7 @@ def _sqlite() -> Finding:
             topic="libraries",
             name="sqlite",
             verdict="note",
-            summary=f"cannot be imported ({error}); {_NO_DATABASE}",
+            summary=f"cannot be imported ({error}); {_MEMORY_ONLY}",
             facts={"version": None, "has_wal_reset_bug": None},
         )
     return sqlite_finding(version)
@@ -134,7 +135,7 @@ def sqlite_finding(version: str) -> Finding:
         topic="libraries",
         name="sqlite",
         verdict="note" if has_bug else "ok",
-        summary=f"{version}, which has the WAL-reset bug; {_NO_DATABASE}" if has_bug else version,
+        summary=f"{version}, which has the WAL-reset bug; {_ONE_CONNECTION}" if has_bug else version,
         facts={"version": version, "has_wal_reset_bug": has_bug},
     )
 

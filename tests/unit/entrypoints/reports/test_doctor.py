@@ -259,20 +259,20 @@ def test_threads_under_a_gil_are_a_note(is_gil_enabled: bool, verdict: str) -> N
     ],
 )
 def test_the_wal_reset_bug_is_known_by_its_versions(version: str, verdict: str) -> None:
-    """SQLite 3.7.0 to 3.51.2 have it; Driven keeps no database, so it is a note and asks for nothing."""
+    """SQLite 3.7.0 to 3.51.2 have it; Driven keeps clear of it, so it is a note and asks for nothing."""
     finding = sqlite_finding(version)
 
     assert (finding.verdict, finding.remedy) == (verdict, "")
     assert finding.summary.startswith(version)
-    assert ("the WAL-reset bug; this version of Driven keeps no database" in finding.summary) is (verdict == "note")
+    assert ("the WAL-reset bug; Driven writes and checkpoints through one" in finding.summary) is (verdict == "note")
     assert finding.facts == {"version": version, "has_wal_reset_bug": verdict == "note"}
 
 
 def test_a_python_without_sqlite_is_a_note_that_asks_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Driven keeps no database, so it goes without, and the doctor asks for nothing that is not needed."""
+    """A log in memory goes without, so the doctor says what cannot be had and asks for nothing."""
     monkeypatch.setitem(sys.modules, "sqlite3", None)
     (finding,) = (one for one in libraries() if one.name == "sqlite")
 
     assert (finding.verdict, finding.remedy) == ("note", "")
     assert "cannot be imported" in finding.summary
-    assert "keeps no database" in finding.summary
+    assert "a store sqlite:// cannot be opened" in finding.summary
