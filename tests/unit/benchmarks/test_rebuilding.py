@@ -23,3 +23,4 @@ def test_a_small_rebuild_is_resumed_whole_and_bounded(
     printed = capsys.readouterr().out
     assert "30,000 events" in printed
     assert "all there: True" in printed
+    assert "in a running bus: " in printed
