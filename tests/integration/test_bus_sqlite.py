@@ -9,12 +9,17 @@ import pytest
 
 from both_loops import on_both_loops
 from counting import Increase, Increased, counters, on
-from driven import LogBusy, open_bus
+from driven import LogBusy, Settings, WorkerSettings, open_bus
+from driven.adapters.stores.memory import MemoryStore
 from driven.adapters.stores.sqlite.store import SqliteStore
+from ordering import app
+from ordering_draws import drawn_commands, ticking_clock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from driven import Command
+    from driven.service.event_store import EventStore
     from driven.settings import Durability
 
 
@@ -62,3 +67,26 @@ async def test_submit_answers_when_the_command_is_in_the_file(tmp_path: Path) ->
             outcome = await receipt.handled()
             assert reader.read(outcome.position - 1, 1)[0].outcome is not None
     reader.close()
+
+
+async def digest_on(store: EventStore, commands: list[Command], workers: int) -> str:
+    """Accept all commands before the first retires, and return the digest of the log once all has."""
+    settings = Settings(workers=WorkerSettings(count=workers, max_attempts=100))
+    async with open_bus(app, settings, store=store, clock_ns=ticking_clock()) as bus:
+        for receipt in await bus.submit_all(commands):
+            await receipt.settled()
+        return bus.log_digest()
+
+
+@pytest.mark.parametrize("durability", ["each", "group", "none"])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_log_in_a_file_is_that_in_memory(seed: int, durability: Durability, tmp_path: Path) -> None:
+    """O6, U2: with worker processes and a store that lags behind, byte for byte what an inline run keeps in memory."""
+    commands = drawn_commands(seed)
+    store = SqliteStore(tmp_path / "driven.db", durability)
+    store.open()
+    store.close()
+
+    in_memory = asyncio.run(digest_on(MemoryStore(store.log_id), commands, 0))
+
+    assert asyncio.run(digest_on(store, commands, 2)) == in_memory
