@@ -114,7 +114,8 @@ def live(process: subprocess.Popen[str], chance: random.Random, report: Report, 
         left_s -= pause_s
         wait(process, pause_s)
         with contextlib.suppress(psutil.NoSuchProcess):
-            workers = psutil.Process(process.pid).children()
+            children = psutil.Process(process.pid).children()
+            workers = [one for one in children if "driven_worker" in one.cmdline()]  # not whoever unlinks segments
             if workers and left_s > 0:
                 chance.choice(workers).kill()
                 report.worker_kills += 1
