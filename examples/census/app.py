@@ -30,7 +30,7 @@ app.binds(SourceTree, to=DiskTree)
 app.binds(FileTable)
 
 
-@app.handles(StartSurvey, key="survey_id", emits=(SurveyStarted,))
+@app.handles(StartSurvey, key="survey_id", emits=(SurveyStarted,), exposed=True)
 def start_survey(command: StartSurvey, uow: UnitOfWork, tree: SourceTree) -> None:
     """Find the files; a root that is missing, not a folder or empty is refused."""
     uow.add(Survey.start(command.survey_id, command.root, tree.files(command.root)))

@@ -72,3 +72,7 @@ class FileTable:
     def survey(self, survey_id: str) -> SurveyRows:
         """The rows of a survey; empty, and filling later, where it has not started."""
         return self._surveys.setdefault(survey_id, SurveyRows())
+
+    def find(self, survey_id: str) -> SurveyRows | None:
+        """The rows of a survey that has started; None if there is none of that id."""
+        return self._surveys.get(survey_id)
