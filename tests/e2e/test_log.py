@@ -194,7 +194,8 @@ def test_a_reader_that_has_left_is_no_accident(folder: Path) -> None:
         (["--status", "done"], "--status done is not known; say one of: succeeded"),
         (["--kind", "query"], "--kind query is not known"),
         (["--since", "yesterday"], "is no time; write 2026-11-30"),
-        (["--store", "sqlite:///missing.db"], "missing.db failed"),
+        (["--store", "sqlite:///missing.db"], "missing.db failed: there is no such file; name the file of a log"),
+        (["--limit", "-1"], "--limit -1 is no number of messages; give 0 or more"),
         (["--tree", "77"], "it ends at position 5"),
     ],
 )

@@ -137,7 +137,10 @@ def test_an_operator_releases_and_discards(capsysbinary: pytest.CaptureFixture[b
 
     code, told = typed(capsysbinary, "discard", "--key", "ada")
     assert code == 2
-    assert "nothing is parked of key 'ada'" in told
+    assert told.startswith("driven: nothing is parked of key 'ada'; see")
+    code, told = typed(capsysbinary, "retry", "--position", "9")
+    assert (code, "nothing is parked at position 9" in told, "Traceback" in told) == (2, True, False)
+    assert typed(capsysbinary, "list", "--limit", "0")[0] == 2
     assert typed(capsysbinary, "show", "--position", "2")[0] == 2
     assert typed(capsysbinary, "show")[0] == 2
     assert typed(capsysbinary, "retry")[0] == 2

@@ -129,12 +129,13 @@ def test_what_handlers_print_does_not_get_between_the_lines_of_a_record(folder: 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--store", "sqlite:///missing.db"], "missing.db failed: it cannot be opened"),
+        (["--store", "sqlite:///missing.db"], "missing.db failed: there is no such file; name the file of a log"),
+        (["--workers", "-1"], "of the command line is not valid: 1 fault\n  1. [workers] count = -1"),
         (["--store", "memory://"], "is the memory of another process"),
         (["--store", "nonsense"], "store"),
         (["--command", "Nothing"], "it has: census.MeasureFile, census.StartSurvey, census.TallyFile"),
     ],
-    ids=["no log", "memory", "no url", "no command"],
+    ids=["no log", "no number", "memory", "no url", "no command"],
 )
 def test_what_cannot_be_verified_is_said_without_a_traceback(folder: Path, arguments: list[str], said: str) -> None:
     """Style: the culprit and the remedy, on standard error, and exit code 2."""

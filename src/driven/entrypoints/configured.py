@@ -30,10 +30,21 @@ def configured(config: Path | None, store: str | None = None) -> Settings:
         SettingsError: with every fault of file, environment and `store`.
 
     """
-    settings = load_settings(config, store_url=DEFAULT_STORE)
-    if store is None:
+    return as_typed(load_settings(config, store_url=DEFAULT_STORE), "store", url=store)
+
+
+def as_typed(settings: Settings, section: str, **typed: object) -> Settings:
+    """The settings, with what was typed in place of what a section of them says; None was not typed.
+
+    Raises:
+        SettingsError: with every fault of what was typed.
+
+    """
+    given = {name: value for name, value in typed.items() if value is not None}
+    if not given:
         return settings
-    settings = msgspec.structs.replace(settings, store=msgspec.structs.replace(settings.store, url=store))
+    changed = msgspec.structs.replace(getattr(settings, section), **given)
+    settings = msgspec.structs.replace(settings, **{section: changed})
     if faults := validate(settings):
         raise SettingsError("of the command line", faults)
     return settings

@@ -40,7 +40,7 @@ def load_application(reference: str) -> Application:
         NoApplication: it cannot be imported, is not there, or is something else.
 
     """
-    return _loaded(reference, registry.resolve_application)
+    return _loaded(reference, registry.resolve_application, (Application,))
 
 
 def load_named(reference: str, *kinds: type) -> Any:  # noqa: ANN401 - one of `kinds`
@@ -54,10 +54,10 @@ def load_named(reference: str, *kinds: type) -> Any:  # noqa: ANN401 - one of `k
             raise RegistrationError(name, [fault])
         return found
 
-    return _loaded(reference, resolve)
+    return _loaded(reference, resolve, kinds)
 
 
-def _loaded(reference: str, resolve: Callable[[str], T]) -> T:
+def _loaded(reference: str, resolve: Callable[[str], T], kinds: tuple[type, ...]) -> T:
     folder = str(Path.cwd())
     if sys.path[:1] != [folder]:
         sys.path.insert(0, folder)
@@ -65,7 +65,7 @@ def _loaded(reference: str, resolve: Callable[[str], T]) -> T:
         with contextlib.redirect_stdout(sys.stderr):
             return resolve(reference)
     except RegistrationError as error:
-        raise NoApplication(reference, _explained(reference, error)) from error
+        raise NoApplication(reference, _explained(reference, error, kinds)) from error
     except SystemExit as error:
         reason = (
             f"importing {reference!r} ends the program (SystemExit: {error.code}); "
@@ -74,7 +74,7 @@ def _loaded(reference: str, resolve: Callable[[str], T]) -> T:
         raise NoApplication(reference, reason) from error
 
 
-def _explained(reference: str, error: RegistrationError) -> str:
+def _explained(reference: str, error: RegistrationError, kinds: tuple[type, ...]) -> str:
     module_name, _, attribute = reference.partition(":")
     if attribute or module_name not in sys.modules:
         lines = [error.faults[0]]
@@ -82,8 +82,9 @@ def _explained(reference: str, error: RegistrationError) -> str:
         lines = [f'{reference!r} names a module; give an application in it, as "package.module:attribute"']
     if error.__cause__ is not None and (place := _place(error.__cause__.__traceback__)):
         lines.append(f"raised at {place}")
-    if there := _applications(module_name):
-        lines.append(f"applications in {module_name}: {', '.join(there)}")
+    for kind in kinds:
+        if there := _of_kind(module_name, kind):
+            lines.append(f"{kind.__name__.lower()}s in {module_name}: {', '.join(there)}")
     return "\n  ".join(lines)
 
 
@@ -98,7 +99,7 @@ def _place(trace: TracebackType | None) -> str:
     return f"{frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
 
 
-def _applications(module_name: str) -> list[str]:
+def _of_kind(module_name: str, kind: type) -> list[str]:
     module = sys.modules.get(module_name)
     names = vars(module).items() if module else ()
-    return [f"{module_name}:{name}" for name, value in names if isinstance(value, Application)]
+    return [f"{module_name}:{name}" for name, value in names if isinstance(value, kind)]

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 import msgspec
 import tyro
 
+from driven.errors import MisuseError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -93,6 +95,8 @@ class Log(msgspec.Struct, frozen=True):
         from driven.entrypoints.log.walking import followed, there  # noqa: PLC0415 - the same
 
         with self._log() as store:
+            if self.limit is not None and self.limit < 0:
+                raise MisuseError(f"--limit {self.limit} is no number of messages; give 0 or more")
             walk = followed if self.follow else there
             records = islice(walk(store, self._asked(store.last_position)), self.limit)
             (print_json if self.json else print_lines)(records)

@@ -18,9 +18,10 @@ from driven.bus.parked_messages import ParkedDetails, ParkedMessage, ParkedMessa
 from driven.entrypoints.configured import configured
 from driven.entrypoints.loading import load_application
 from driven.entrypoints.reading import log_to_read
-from driven.errors import BusClosed
+from driven.errors import BusClosed, CommandFailed, NothingParked
 from driven.service.aside import Aside
 from driven.service.built_in import Verb
+from driven.service.naming import qualified_name
 from driven.service.registry import build_registry
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def redrive_report(  # noqa: PLR0913 - each was typed
 
     Raises:
         LogBusy: a bus has the log; ask it.
-        CommandFailed: nothing is parked there.
+        NothingParked: nothing is parked there.
 
     """
     application = load_application(reference)
@@ -144,7 +145,12 @@ def redrive_report(  # noqa: PLR0913 - each was typed
             Verb.DISCARD: bus.parked.discard,
         }
         receipt = verbs[verb](key=key, position=position, by=_who(by), why=why)
-        receipt.handled()
+        try:
+            receipt.handled()
+        except CommandFailed as error:
+            if error.error_type != qualified_name(NothingParked):
+                raise
+            raise NothingParked(f"of key {key!r}" if key is not None else f"at position {position}") from None
         settlement = receipt.settled()
     with contextlib.closing(log_to_read(settings.store)) as log:
         outcome = log.read(receipt.position - 1, 1)[0].outcome

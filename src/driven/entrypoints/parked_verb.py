@@ -53,6 +53,8 @@ class Parked(msgspec.Struct, frozen=True):
         from driven.entrypoints.drawing import parked as drawing  # noqa: PLC0415 - the same
         from driven.service.built_in import Verb  # noqa: PLC0415 - the same
 
+        if self.limit < 1:
+            raise MisuseError(f"--limit {self.limit} is no number of messages; give 1 or more")
         if self.what == "list":
             found = parked.parked_report(
                 self.application, key=self.key, after=self.after, limit=self.limit, config=self.config, url=self.store

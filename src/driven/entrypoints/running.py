@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import msgspec
+from pathlib import Path
 
 import driven
-from driven.entrypoints.configured import configured
+from driven.entrypoints.configured import as_typed, configured
 from driven.entrypoints.loading import load_named
 from driven.service.application import Application
-from driven.settings import DEFAULT_FILE, Settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from driven.settings import DEFAULT_FILE
 
 
 def run_api(reference: str, *, host: str | None, port: int | None, config: Path | None, store: str | None) -> None:
@@ -29,12 +24,14 @@ def run_api(reference: str, *, host: str | None, port: int | None, config: Path 
     from driven.entrypoints.http.server import serve  # noqa: PLC0415 - the same
 
     found = load_named(reference, Application, Api)
-    settings = _with(configured(config, store), host, port)
-    driven.run(serve(asgi(found, settings), str(config or DEFAULT_FILE)))
+    settings = as_typed(configured(config, store), "http", host=host, port=port)
+    driven.run(serve(asgi(found, settings), _source(config, is_typed=(host, port) != (None, None))))
 
 
-def _with(settings: Settings, host: str | None, port: int | None) -> Settings:
-    """The settings, with what was typed in place of what they say."""
-    typed = {"host": host, "port": port}
-    given = {name: value for name, value in typed.items() if value is not None}
-    return msgspec.structs.replace(settings, http=msgspec.structs.replace(settings.http, **given))
+def _source(config: Path | None, *, is_typed: bool) -> str:
+    """Where an address that cannot be served on was said."""
+    if is_typed:
+        return "of the command line"
+    if config is None and not Path(DEFAULT_FILE).exists():
+        return "of this service"
+    return str(config or DEFAULT_FILE)

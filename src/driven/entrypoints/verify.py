@@ -7,9 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from driven.entrypoints.configured import configured
+from driven.entrypoints.configured import as_typed, configured
 from driven.entrypoints.drawing.progress import progress_bar
 from driven.entrypoints.loading import load_application
 from driven.entrypoints.reading import log_to_read
@@ -40,9 +38,7 @@ def verification(  # noqa: PLR0913 - what can be typed
 
     """
     load_application(reference)
-    settings = configured(config, url)
-    if workers is not None:
-        settings = msgspec.structs.replace(settings, workers=msgspec.structs.replace(settings.workers, count=workers))
+    settings = as_typed(configured(config, url), "workers", count=workers)
     store = log_to_read(settings.store)
     with contextlib.closing(store), _output_kept_clean(), progress_bar("verifying") as tell:
         return run(

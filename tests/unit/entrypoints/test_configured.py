@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from driven import SettingsError
-from driven.entrypoints.configured import DEFAULT_STORE, configured
+from driven.entrypoints.configured import DEFAULT_STORE, as_typed, configured
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,3 +54,13 @@ def test_a_store_that_there_is_not_is_refused(tmp_path: Path) -> None:
     (tmp_path / "driven.toml").write_text("store = 5\n", "utf-8")
     with pytest.raises(SettingsError, match="not a table"):
         configured(None)
+
+
+def test_what_was_typed_is_checked_and_what_was_not_is_left() -> None:
+    """Style: the culprit is the command line, not a file that nobody wrote."""
+    settings = configured(None)
+
+    assert as_typed(settings, "http", host=None, port=None) is settings
+    assert as_typed(settings, "http", host=None, port=0).http.port == 0
+    with pytest.raises(SettingsError, match=r"of the command line .*\n.*\[http\] port = 99999"):
+        as_typed(settings, "http", port=99_999)

@@ -114,7 +114,9 @@ def _listening(api: HttpApi, source: str) -> Iterator[socket.socket]:
         family, _, _, _, address = socket.getaddrinfo(http.host, http.port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
-        raise SettingsError(source, [f"[http] host = {http.host!r} is no address ({error.strerror})"]) from error
+        raise SettingsError(
+            source, [f"[http] host = {http.host!r} is no address ({error.strerror}); give one of this machine"]
+        ) from error
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

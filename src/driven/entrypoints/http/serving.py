@@ -195,7 +195,7 @@ class HttpApi:
         command_id = self._tickets.command_id(ticket)
         receipt = None if command_id is None else self.bus.receipt(command_id)
         if receipt is None:
-            raise Problem(404, "There is no such receipt")
+            raise Problem(404, "There is no such receipt", "Send the command again with its Idempotency-Key.")
         if "text/event-stream" in request.headers.get("accept", ""):
             return watch(receipt, ticket, self._desk.telling)
         answer = await self._desk.telling.answer(receipt, ticket)

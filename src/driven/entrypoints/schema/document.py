@@ -66,12 +66,21 @@ class SchemaDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UnusableBaseline(DrivenError):
-    """A file that is no document of this kind, or cannot be read or written."""
+    """A file that is no document of this kind, or cannot be read."""
 
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
         self.reason = reason
         super().__init__(f"{path} cannot be used: {reason}; name a file that `driven schema --write` wrote")
+
+
+class UnwritableBaseline(DrivenError):
+    """A file that a document cannot be written to."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path} cannot be written: {reason}; name a file in a folder that is there and is yours")
 
 
 def document_of(registry: Registry) -> SchemaDocument:
@@ -118,14 +127,14 @@ def write_document(path: Path, document: SchemaDocument) -> None:
     """Write it as text that can be compared line by line.
 
     Raises:
-        UnusableBaseline: the file cannot be written.
+        UnwritableBaseline: it cannot be written there.
 
     """
     text = msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=2)
     try:
         path.write_bytes(text + b"\n")
     except OSError as error:
-        raise UnusableBaseline(path, str(error)) from error
+        raise UnwritableBaseline(path, str(error)) from error
 
 
 def _aggregate(aggregate: type[Aggregate], schema: Schema, registry: Registry) -> AggregateSchema:

@@ -41,7 +41,8 @@ def schema_report(application: Application, reference: str, against: Path | None
 
     Raises:
         RegistrationError: the application has faults.
-        UnusableBaseline: a file cannot be read or written, or is none of ours.
+        UnusableBaseline: the baseline cannot be read, or is none of ours.
+        UnwritableBaseline: the file that is to be written cannot be.
 
     """
     registry = build_registry(application)

@@ -10,7 +10,13 @@ import pytest
 from driven import Aggregate, Application, Command, Event, EventSourcedAggregate, applies
 from driven.entrypoints.drawing.plain import plain_text
 from driven.entrypoints.drawing.schema import schema_page
-from driven.entrypoints.schema.document import UnusableBaseline, document_of, read_document, write_document
+from driven.entrypoints.schema.document import (
+    UnusableBaseline,
+    UnwritableBaseline,
+    document_of,
+    read_document,
+    write_document,
+)
 from driven.entrypoints.schema.report import schema_report
 from driven.service.registry import build_registry
 
@@ -249,7 +255,7 @@ def test_a_baseline_that_is_none_is_refused(tmp_path: Path, text: str | None, re
         schema_report(release(), "shop:app", file, None)
 
     assert str(file) in str(raised.value)
-    with pytest.raises(UnusableBaseline):
+    with pytest.raises(UnwritableBaseline, match="name a file in a folder that is there"):
         schema_report(release(), "shop:app", None, tmp_path / "no" / "folder.json")
 
 

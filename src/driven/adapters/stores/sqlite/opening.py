@@ -64,12 +64,16 @@ def open_for_reading(path: Path, patience_s: float) -> sqlite3.Connection:
     """Open a connection that cannot write; a file on a disk that nobody can write to is read as it is.
 
     Raises:
+        StoreFailed: it is not there; nothing is made by looking.
         sqlite3.Error: it cannot be read.
 
     """
     try:
         return _reader(path, "mode=ro", patience_s)
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
+        if not path.exists():
+            remedy = "name the file of a log; a bus makes it when it opens, and nobody who only looks"
+            raise StoreFailed(str(path), "there is no such file", remedy) from error
         wal = path.with_name(f"{path.name}-wal")
         if not path.is_file() or os.access(path.parent, os.W_OK) or wal.exists():
             raise
