@@ -137,6 +137,10 @@ class ForgetfulStore:
         del after, limit
         return ()
 
+    def redriven(self, position: int) -> None:
+        """As little."""
+        del position
+
     def find_due(self, due_id: DueId) -> None:
         """As little."""
         del due_id

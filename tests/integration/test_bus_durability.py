@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,6 +117,25 @@ async def test_a_bus_that_ends_with_full_pages_tells_everybody_who_waits(tmp_pat
     assert all(isinstance(one, Exception) for one in told[1:])
     assert store.last_position == 1
     store.close()
+
+
+@on_both_loops
+async def test_without_durability_a_bus_that_ends_at_once_loses_nothing_that_was_accepted(tmp_path: Path) -> None:
+    """U4, X4: who was answered was accepted, however busy the store is then; what is left is for the next bus."""
+    store = HeldStore(tmp_path / "driven.db", "none")
+    async with open_bus(counters, INLINE, store=store) as bus:
+        for _ in range(5):
+            await bus.submit(Increase("a"))
+            await asyncio.sleep(0)
+        await until(lambda: bool(store.batches))
+        bus.give_up()
+        store.may_append.set()
+
+    assert sum(store.roots) == 5
+    async with open_bus(counters, INLINE, store=SqliteStore(tmp_path / "driven.db")) as bus:
+        assert (await bus.handle(Increase("a"))).position >= 6
+    with closing(SqliteStore(tmp_path / "driven.db")) as log:
+        assert log.load("counters.Counter", "a").version == 6
 
 
 # Killed.

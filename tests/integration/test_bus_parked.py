@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import TYPE_CHECKING
+
 import pytest
 
+import parking
 from both_loops import on_both_loops
 from driven import (
     Application,
@@ -22,6 +26,11 @@ from driven import (
     open_bus_sync,
 )
 from driven.adapters.stores.memory import MemoryStore
+from driven.adapters.stores.sqlite.store import SqliteStore
+from driven.service.event_store import Status
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 INLINE = Settings(workers=WorkerSettings(count=0), bus=BusSettings(retries=0))
 
@@ -267,3 +276,55 @@ def test_a_redrive_of_a_type_that_is_gone_changes_nothing() -> None:
         assert bus.parked.show(3).message is None
         bus.parked.discard(key="7").handled()
         assert bus.parked.list() == ()
+
+
+@on_both_loops
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+async def test_a_command_that_was_parked_and_redriven_answers_what_came_of_it_then(store: str, tmp_path: Path) -> None:
+    """U5, F3: a second submit under its id tells the latest, and not that it is parked; given up, it stays parked."""
+    shop = Shop()
+    log = MemoryStore() if store == "memory" else SqliteStore(tmp_path / "driven.db")
+    async with open_bus(shop.app, INLINE, store=log) as bus:
+        await parked(shop, bus, "7", "8")
+        for customer in ("7", "8"):
+            receipt = await bus.submit(Charge(customer, "late"), command_id=f"late {customer}")
+            with pytest.raises(CommandParked):
+                await receipt.handled()
+            await receipt.settled()
+
+        shop.is_open = False
+        await (await bus.parked.retry(key="7")).settled()
+        with pytest.raises(CommandParked):
+            await bus.handle(Charge("7", "late"), command_id="late 7")
+        shop.is_open = True
+        await (await bus.parked.retry(key="7")).settled()
+        await (await bus.parked.discard(key="8")).settled()
+
+        assert (await bus.handle(Charge("7", "late"), command_id="late 7")).position == receipt.position - 1
+        assert shop.charged.count("late") == 1
+        with pytest.raises(CommandParked):
+            await bus.handle(Charge("8", "late"), command_id="late 8")
+
+
+@on_both_loops
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+async def test_a_long_command_that_moved_behind_what_was_parked_answers_for_ever(store: str, tmp_path: Path) -> None:
+    """U5, F3, O9: it moved, started there, and its outcome stands behind that; a second submit follows all of it."""
+    log = MemoryStore() if store == "memory" else SqliteStore(tmp_path / "driven.db")
+    async with open_bus(parking.app, INLINE, store=log) as bus:
+        parking.BROKEN.add(2)
+        await (await bus.submit(parking.Begin((("7", 2),)))).settled()
+        parking.BROKEN.clear()
+        redriving, receipt = await asyncio.gather(
+            bus.parked.retry(key="7"), bus.submit(parking.Ponder("7", 5), command_id="long")
+        )
+        await redriving.settled()
+        await receipt.settled()
+        assert [record.outcome.status for record in log.read(receipt.position - 1, 1) if record.outcome] == [
+            Status.MOVED
+        ]
+
+        again = await bus.submit(parking.Ponder("7", 5), command_id="long")
+
+        await again.started()
+        assert (await again.handled()).position == receipt.position

@@ -8,6 +8,7 @@ add its hand-over to every command.
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from driven.errors import StoreFailed
 if TYPE_CHECKING:
     from driven.service.event_store import Batch, EventStore
 
+logger = logging.getLogger("driven.bus")
+
 Done = Callable[[StoreFailed | None], None]
 """Called on the bus thread when a batch is in the store (None), or is not (why)."""
 
@@ -27,7 +30,7 @@ class Committer(Protocol):
     """Takes one batch at a time."""
 
     def commit(self, batch: Batch, done: Done) -> None:
-        """Append `batch` and call `done`; not called again before that."""
+        """Append `batch` and call `done`; not called again before that, but at the end."""
 
     def between(self, work: Callable[[], object]) -> None:
         """Run `work`, which raises nothing, where batches are appended, after what is there already; from any thread.
@@ -98,10 +101,17 @@ class ThreadCommitter:
         self._batches.put(None)
         self._thread.join()
 
+    @staticmethod
+    def _do(work: Callable[[], object]) -> None:
+        try:
+            work()
+        except BaseException:  # a follower's `raise KeyboardInterrupt` is no reason to append nothing any more
+            logger.exception("What was to be done between two batches was not.")
+
     def _run(self) -> None:
         while (work := self._batches.get()) is not None:
             if not isinstance(work, tuple):
-                work()
+                self._do(work)
                 continue
             batch, done = work
             try:

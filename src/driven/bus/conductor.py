@@ -363,7 +363,13 @@ class Conductor:
 
     def _halt(self, reason: str) -> None:
         """A handler says that nothing may go on without it (F2)."""
+        self._journal.write_out()
         self.stop(BusClosed(reason))
+
+    def give_up(self) -> None:
+        """Somebody wants it to go no further; called between two turns."""
+        self._journal.write_out()
+        self.close(BusClosed())
 
     def stop(self, failure: BusClosed) -> None:
         """Something makes going on impossible: say so, and close."""

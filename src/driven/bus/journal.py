@@ -61,6 +61,7 @@ class Journal:
     """The page that is being written, and the one that is under way."""
 
     __slots__ = (
+        "_answers_at_once",
         "_break_off",
         "_committer",
         "_is_flushing",
@@ -90,6 +91,7 @@ class Journal:
         """
         self.has_roots_alone: Final = store.is_blocking and store.durability == "each"
         """Whether the page is to be turned before every command from outside."""
+        self._answers_at_once: Final = store.is_blocking and store.durability == "none"
         self._committer: Final = committer
         self._make_known: Final = make_known
         self._break_off: Final = break_off
@@ -150,6 +152,17 @@ class Journal:
         soon, which whoever calls this sees to, or when the journal is closed.
         """
         self._kept_back = len(self.page.admitted)
+
+    def write_out(self) -> None:
+        """Give the store all that is written, and wait for none of it; between two turns, before `close`.
+
+        Only where `submit` answers at once: who was answered was accepted, however busy the store is (X4).
+        """
+        if self._answers_at_once and not self.is_closed:
+            self.turn_page()
+            while self._waiting:
+                page = self._waiting.popleft()
+                self._committer.commit(Batch(page.admitted, page.retired), partial(self._committed, page))
 
     def close(self) -> None:
         """Write no more than what was kept back; a page that is under way is still decided."""

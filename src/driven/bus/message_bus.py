@@ -275,7 +275,7 @@ class MessageBus:
 
     def give_up(self) -> None:
         """Let go of whatever has not settled: its receipts raise, and a `drain` that waits returns."""
-        self._conductor.close(BusClosed())
+        self._conductor.give_up()
         self._open_up()
 
     async def see_off(self) -> None:

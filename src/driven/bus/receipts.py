@@ -211,7 +211,7 @@ class Receipt:
         if followers is not None:
             await followers.caught_up(projections)
         found = self._settlement
-        return found if isinstance(found, Settlement) else found()
+        return found if isinstance(found, Settlement) else await asyncio.to_thread(found)  # it may read the whole log
 
     def follow(self, followers: Followers) -> None:
         """These can be waited for."""

@@ -66,18 +66,13 @@ def recorded_receipt(record: LogRecord, store: EventStore, catalog: Catalog) -> 
 
 
 def tell(receipt: Receipt, record: LogRecord, store: EventStore, catalog: Catalog) -> None:
-    """Tell a receipt what came of its command, which has retired; of a detached one, also its outcome."""
-    envelope, outcome = record.message.envelope, record.outcome
-    assert outcome is not None  # noqa: S101 - of what has not retired there is nothing to tell
-    if outcome.status is Status.STARTED:
-        receipt.will_start()
-        receipt.start()
-        outcome = _late_outcome(envelope.position, store)
-    while outcome.status is Status.MOVED:
-        later = _where_it_went(outcome.position, store).outcome
-        if later is None:  # it tells the receipt when it retires
-            return
-        outcome = later
+    """Tell a receipt the latest of what came of its command; nothing, if it tells the receipt itself when it retires.
+
+    What was parked and was redriven since is what it became then (F3).
+    """
+    outcome = _latest(receipt, record, store)
+    if outcome is None:
+        return
     if outcome.status is Status.SUCCEEDED or (outcome.status is Status.FAILED and outcome.caused[1]):
         receipt.succeed(lambda caused: _events(caused, store, catalog), outcome.caused)
     else:
@@ -90,29 +85,36 @@ def tell(receipt: Receipt, record: LogRecord, store: EventStore, catalog: Catalo
         )
 
 
-def _where_it_went(moved: int, store: EventStore) -> LogRecord:
-    """The message that stands further back instead of the one at position `moved` (F3)."""
-    position = moved
-    while records := store.read(position, READ_CHUNK):
-        for record in records:
-            if record.message.redrives == moved:
-                return record
-        position = records[-1].message.envelope.position
-    text = f"the log has no message instead of that at position {moved}, which has moved"
-    raise LookupError(text)
+def _latest(receipt: Receipt, record: LogRecord, store: EventStore) -> LoggedOutcome | None:
+    """The last outcome on the way of a command that may have started, moved, or been parked and redriven.
+
+    Until what was redriven has an outcome, it is still the parking; None: neither is there.
+    """
+    parked: LoggedOutcome | None = None
+    found: LogRecord | None = record
+    while found is not None and (outcome := found.outcome) is not None:
+        if outcome.status is Status.STARTED:
+            receipt.will_start()
+            receipt.start()
+            found = _late(outcome.position, store)
+        elif outcome.status in {Status.MOVED, Status.PARKED}:
+            parked = outcome if outcome.status is Status.PARKED else parked
+            found = store.redriven(outcome.position)
+        else:
+            return outcome
+    return parked
 
 
-def _late_outcome(started: int, store: EventStore) -> LoggedOutcome:
-    """The outcome of a command that retired as started: a command is else caused by events only (O9)."""
+def _late(started: int, store: EventStore) -> LogRecord | None:
+    """Where the outcome of a command stands that retired as started: a command is else caused by events only (O9)."""
     position = started
     while records := store.read(position, READ_CHUNK):
         for record in records:
             message = record.message
             if message.kind is MessageKind.COMMAND and message.envelope.causation == started and record.outcome:
-                return record.outcome
+                return record
         position = records[-1].message.envelope.position
-    text = f"the log has no outcome of position {started}, which has started"
-    raise LookupError(text)
+    return None
 
 
 def _events(caused: tuple[int, int], store: EventStore, catalog: Catalog) -> tuple[Event, ...]:

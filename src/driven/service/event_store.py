@@ -279,6 +279,9 @@ class EventStore(Protocol):
         or gives it up.
         """
 
+    def redriven(self, position: int) -> LogRecord | None:
+        """The message that redrives the one at `position`: it stands in the log instead of it; None: there is none."""
+
     def due(self, after: DueKey | None, limit: int) -> Sequence[DueMessage]:
         """At most `limit` messages that are due later, in the order in which they enter, behind `after`; None: all."""
 

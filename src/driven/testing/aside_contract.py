@@ -19,6 +19,7 @@ from driven.service.event_store import (
     EventStore,
     LoggedMessage,
     LoggedOutcome,
+    LogRecord,
     MessageKind,
     ParkedRecord,
     Status,
@@ -116,6 +117,8 @@ class AsideContract:
         store.append(Batch([], [parked(7)]))
         assert dict(store.parked_keys()) == {"b": 2, "a": 7}
         assert [one.message for one in store.parked(5, ALL)] == [message(7, "a", redrives=3)]
+        assert store.redriven(3) == LogRecord(message(7, "a", redrives=3), parked(7))
+        assert [store.redriven(position) for position in (1, 2, 7)] == [None, None, None]
 
     def test_what_a_retirement_did_to_what_stands_aside_is_in_the_log(self, store: EventStore) -> None:
         """F3: who was redriven, and which reactions failed, can be read for ever."""

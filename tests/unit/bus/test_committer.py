@@ -107,3 +107,24 @@ def test_a_store_that_exits_on_its_thread_fails_its_batch() -> None:
     committer.close()
 
     assert "SystemExit: 7" in str(answers[0])
+
+
+def test_what_is_done_between_batches_cannot_end_the_store_thread(caplog: pytest.LogCaptureFixture) -> None:
+    """U8, D6: whatever it raises, the next batch is appended; else all that wait for one would wait for ever."""
+    store = MemoryStore()
+    store.open()
+    told: list[Callable[[], None]] = []
+    answers: list[StoreFailed | None] = []
+    committer = ThreadCommitter(store, told.append)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    committer.between(interrupt)
+    committer.commit(EMPTY, answers.append)
+    committer.close()
+    for answer in told:
+        answer()
+
+    assert answers == [None]
+    assert "was not" in caplog.text

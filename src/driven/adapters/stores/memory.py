@@ -47,6 +47,8 @@ class MemoryStore:
         self._retired: list[LoggedOutcome] = []
         self._aggregates: Final = MemoryAggregates(self._messages)
         self._by_command_id: dict[str, int] = {}
+        self._redriven: dict[int, int] = {}
+        """By the position that is redriven, that of the message which stands instead of it."""
         self._aside: Final = MemoryAside(STORE)
         self._is_open = False
         self._lock = threading.Lock()
@@ -81,6 +83,7 @@ class MemoryStore:
             self._aside.keep(batch)
             self._messages += batch.admitted
             self._by_command_id.update(given_ids)
+            self._redriven.update((one.redrives, one.envelope.position) for one in batch.admitted if one.redrives)
             self._retired += batch.retired
             for outcome in batch.retired:
                 self._outcomes[outcome.position] = outcome
@@ -179,6 +182,12 @@ class MemoryStore:
                 if len(found) < limit and key in {None, message.envelope.key}:
                     found.append(ParkedRecord(message, self._outcomes[position], self._aside.parked[position]))
             return found
+
+    def redriven(self, position: int) -> LogRecord | None:
+        """The message that redrives the one at `position`, if any."""
+        with self._lock:
+            found = self._redriven.get(position)
+            return None if found is None else self._records(found - 1, 1)[0]
 
     def due(self, after: DueKey | None, limit: int) -> Sequence[DueMessage]:
         """At most `limit` messages due later, behind `after`."""

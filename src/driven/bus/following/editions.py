@@ -67,6 +67,12 @@ class Editions:
         else:
             self.build(end, pace)
 
+    def stop(self, error: BaseException) -> None:
+        """Go no further: a step raised what no step raises, such as KeyboardInterrupt."""
+        for edition in (self.live, self.next):
+            if edition is not None:
+                edition.stopped_by = f"{type(error).__name__}: {error}"
+
     def build(self, end: int, pace: Pace) -> None:
         """Bring on what is being built, which takes the place of the live one once it is as far."""
         building = self.next

@@ -199,7 +199,8 @@ class Following:
         try:
             number = editions.begin()
         except Exception as error:  # noqa: BLE001 - it is for whoever asked
-            self._on_bus_thread(partial(begun.set_exception, error))
+            if begun.set_running_or_notify_cancel():
+                self._on_bus_thread(partial(begun.set_exception, error))
         else:
             self._on_bus_thread(partial(self._begun, editions, number, begun))
 
@@ -213,6 +214,9 @@ class Following:
     def _step(self, editions: Editions, end: int) -> None:
         try:
             editions.step(end, self._pace)
+        except BaseException as error:
+            editions.stop(error)
+            raise
         finally:
             with contextlib.suppress(RuntimeError):  # its event loop was closed: nobody is left to be told
                 self._on_bus_thread(self._stepped)
@@ -222,7 +226,8 @@ class Following:
     def _begun(self, editions: Editions, number: int, begun: Future[Rebuild]) -> None:
         rebuild = Rebuild(partial(self._looked, editions), partial(self._ask_to_cancel, editions, number))
         self._rebuilds.append((editions, number, rebuild))
-        begun.set_result(rebuild)
+        if begun.set_running_or_notify_cancel():  # else whoever asked has gone away, and it goes on
+            begun.set_result(rebuild)
         self._moved()
 
     def _stepped(self) -> None:

@@ -47,7 +47,8 @@ class Lease:
         self._path: Final = path
         self._generation = 0
         self.holder: Final = _this_process()
-        file = path.with_name(f"{path.name}-lease")
+        real = path.resolve()  # however many names link to a log, it has one lease
+        file = real.with_name(f"{real.name}-lease")
         try:
             self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -92,6 +93,7 @@ class Lease:
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
                 os.truncate(self._descriptor, 0)
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # closing would leave it to a child that was forked
             os.close(self._descriptor)
             self._descriptor = -1
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _RECORDS: Final = f"SELECT {RECORD_COLUMNS} FROM message AS m LEFT JOIN outcome AS o ON o.position = m.position"  # noqa: S608 - a constant
 READ: Final = f"{_RECORDS} WHERE m.position > ? ORDER BY m.position LIMIT ?"
 FIND: Final = f"{_RECORDS} WHERE m.id = ?"
+REDRIVEN: Final = f"{_RECORDS} WHERE m.redrives = ?"
 RETIRED: Final = (
     f"SELECT {RECORD_COLUMNS} FROM outcome AS o JOIN message AS m ON m.position = o.position "  # noqa: S608 - a constant
     "WHERE o.retired_order > ? ORDER BY o.retired_order LIMIT ?"
@@ -148,6 +149,11 @@ class Readers:
         of_key, values = ("", ()) if key is None else ('AND p."key" = ?', (key,))
         rows = self.all(PARKED.format(of_key), after, *values, limit)
         return [ParkedRecord(message_of(row), outcome_of(row), bool(row[-1])) for row in rows]
+
+    def redriven(self, position: int) -> LogRecord | None:
+        """The message that redrives the one at `position`, if any."""
+        row = self.one(REDRIVEN, position)
+        return None if row is None else record_of(row)
 
     def due(self, after: DueKey | None, limit: int) -> Sequence[DueMessage]:
         """At most `limit` messages due later, behind `after`."""

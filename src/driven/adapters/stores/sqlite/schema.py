@@ -115,6 +115,7 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "INSERT INTO message_type SELECT DISTINCT kind, name, version FROM message",
     ),
+    ("CREATE INDEX message_redrives ON message (redrives) WHERE redrives IS NOT NULL",),
 )
 """Step n makes version n + 1 out of version n. A step that was released is never changed: add another."""
 

@@ -164,6 +164,10 @@ class SqliteStore:
         """At most `limit` parked messages behind position `after`, of one key or of all."""
         return self._readers.parked(after, limit, key)
 
+    def redriven(self, position: int) -> LogRecord | None:
+        """The message that redrives the one at `position`, if any."""
+        return self._readers.redriven(position)
+
     def due(self, after: DueKey | None, limit: int) -> Sequence[DueMessage]:
         """At most `limit` messages due later, behind `after`."""
         return self._readers.due(after, limit)

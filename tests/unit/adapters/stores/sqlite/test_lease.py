@@ -92,3 +92,31 @@ def test_who_lost_the_lease_writes_nothing_more(store: SqliteStore) -> None:
     usurper.append(batch(command(3), outcome(1)))
     assert usurper.last_position == 3
     usurper.close()
+
+
+def test_a_log_has_one_lease_however_many_names_it_has(store: SqliteStore, tmp_path: Path) -> None:
+    """U7: a link to the file, or to its folder, is no way to a second bus."""
+    folder = tmp_path / "elsewhere"
+    folder.symlink_to(tmp_path)
+    link = tmp_path / "link.db"
+    link.symlink_to(store.path)
+
+    for name in (link, folder / "driven.db"):
+        with pytest.raises(LogBusy):
+            SqliteStore(name).open()
+
+    store.append(batch(command(2)))
+
+
+def test_a_closed_log_is_free_though_a_child_was_forked_meanwhile(tmp_path: Path) -> None:
+    """U7: a fork has the descriptor too, which keeps a lock that was not let go of."""
+    store = SqliteStore(tmp_path / "driven.db")
+    store.open()
+    held = os.dup(store._lease._descriptor)  # type: ignore[union-attr]  # noqa: SLF001 - as a fork has it
+    try:
+        store.close()
+
+        store.open()
+    finally:
+        os.close(held)
+        store.close()
