@@ -241,3 +241,17 @@ def test_nothing_is_left_for_later() -> None:
     ]
 
     assert notes == []
+
+
+def test_the_page_of_the_architecture_names_every_package() -> None:
+    """docs/explanation/architecture.md: whoever looks for the room of a change finds it there."""
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+    there = {
+        f"driven.{path.stem}"
+        for path in (ROOT / "src" / "driven").iterdir()
+        if path.stem.isidentifier() and not path.stem.startswith("__") and (path.is_dir() or path.suffix == ".py")
+    }
+
+    missing = {name for name in there | {"driven_worker"} if f"`{name}`" not in page}
+
+    assert not missing
