@@ -211,3 +211,24 @@ def test_a_type_that_is_gone_stays_due() -> None:
         while not rung:
             time.sleep(0.001)
         assert bus.due.list() == ()
+
+
+def test_a_type_that_is_gone_can_be_cancelled() -> None:
+    """X3: as whoever is told of it is told."""
+    (app, _), clock, store = bells(), Clock(), MemoryStore()
+    with open_bus_sync(app, INLINE, store=store, clock_ns=clock) as bus:
+        bus.submit(Ring("a"), deliver_at=clock.after(10))
+    clock.now_ns += 20 * SECOND
+    other = Application("bells")
+
+    @other.handles(WindUp)
+    def wind_up(command: WindUp) -> None:
+        """As the last one in this process, it lets what is due come in before."""
+
+    with open_bus_sync(other, INLINE, store=store, clock_ns=clock) as bus:
+        bus.submit(WindUp("b", 1.0)).settled()
+        (stays,) = bus.due.list()
+
+        bus.due.cancel(stays.cause, stays.number).handled()
+
+        assert bus.due.list() == ()

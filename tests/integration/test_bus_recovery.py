@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+import parking
 from both_loops import on_both_loops, until
 from driven import (
     Application,
@@ -27,7 +28,16 @@ from driven import (
 )
 from driven.adapters.stores.memory import MemoryStore
 from driven.domain.messages import Envelope
-from driven.service.event_store import READ_CHUNK, Batch, LoggedMessage, MessageKind, log_digest
+from driven.service.event_store import (
+    READ_CHUNK,
+    Batch,
+    LoggedMessage,
+    LoggedOutcome,
+    MessageKind,
+    Status,
+    log_digest,
+)
+from parking import Ponder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -317,3 +327,24 @@ async def test_what_cannot_be_taken_up_is_said_at_opening_and_nothing_is_lost(
     async with open_bus(walk, INLINE, store=store):
         pass
     assert not store.unretired(0, 1)
+
+
+@on_both_loops
+async def test_a_long_command_that_moved_and_was_left_running_answers_under_its_id() -> None:
+    """U5, U9, F3, O9: the first record of it says only where to look, and there nothing of it is done yet."""
+    body, store = msgspec.msgpack.encode(Ponder("7", 5)), MemoryStore()
+    store.open()
+    commands = [
+        LoggedMessage(Envelope(position, name, 1, 0, 0, "7", 1), MessageKind.COMMAND, "parking.Ponder", 1, body, before)
+        for position, name, before in ((1, "long", 0), (2, "@2", 1))
+    ]
+    store.append(Batch(commands, [LoggedOutcome(1, Status.MOVED, 1), LoggedOutcome(2, Status.STARTED, 1)]))
+    store.close()
+
+    async with open_bus(parking.app, INLINE, store=store) as bus:
+        receipt = await bus.submit(Ponder("7", 5), command_id="long")
+        await receipt.started()
+        assert (await receipt.handled()).position == 1
+
+        await receipt.settled()
+        assert store.last_position == 3

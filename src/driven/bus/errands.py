@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from driven.service.aside import DueMessage
     from driven.service.built_in import BuiltIn
     from driven.service.event_store import EventStore
+    from driven.wire import EncodedMessage
 
 logger = logging.getLogger("driven.bus")
 
@@ -73,17 +74,24 @@ class Errands:
             self._enter(due)
 
     def _enter(self, due: DueMessage) -> None:
+        if (message := self._as_today(due)) is None:
+            self._agenda.settled(due.id)  # the store has it as ever: it can be cancelled
+            return
+        self._admission.due(due, message)
+        self._journal.page.announcements.append(partial(self._agenda.settled, due.id))
+
+    def _as_today(self, due: DueMessage) -> EncodedMessage | None:
+        """The command as it is encoded today; None, and said: it cannot enter."""
         scheduled = due.scheduled
         try:
             message = encoded_today(scheduled, self._registry.catalog)
             if message.type_id not in self._registry.handlers:
                 logger.error("%s is due and has no handler; %s.", scheduled.name, _stays(due.id))
-                return
+                return None
         except MisuseError as error:
             logger.error("%s is due and cannot be read: %s; %s.", scheduled.name, error, _stays(due.id))  # noqa: TRY400 - no trace: nobody's code failed
-            return
-        self._admission.due(due, message)
-        self._journal.page.announcements.append(partial(self._agenda.settled, due.id))
+            return None
+        return message
 
     def _cancel(self, entry: Entry, order: Cancel) -> None:
         due_id = DueId(order.cause, order.number)
