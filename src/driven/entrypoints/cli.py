@@ -53,26 +53,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(typed: list[str]) -> int:
     _adapt_help()
-    from driven.entrypoints import showing, verbs  # noqa: PLC0415 - tyro and rich may be missing
-    from driven.entrypoints.log_verb import Log  # noqa: PLC0415 - the same
+    from driven.entrypoints import showing  # noqa: PLC0415 - tyro and rich may be missing
+    from driven.entrypoints.verbs import carrying_out  # noqa: PLC0415 - the same
+    from driven.entrypoints.verbs.log import Log  # noqa: PLC0415 - the same
+    from driven.entrypoints.verbs.looking import Top  # noqa: PLC0415 - the same
+    from driven.entrypoints.verbs.parsing import parse  # noqa: PLC0415 - the same
 
     if typed[:1] == ["dispatch"]:
         from driven.entrypoints.dispatching import dispatch  # noqa: PLC0415 - as above
 
-        ours, theirs = verbs.split_dispatch(typed[1:])
-        return dispatch(verbs.parse_dispatch(ours), theirs)
-    verb = verbs.parse(typed)
-    if isinstance(verb, verbs.Run):
+        ours, theirs = carrying_out.split_dispatch(typed[1:])
+        return dispatch(carrying_out.parse_dispatch(ours), theirs)
+    verb = parse(typed)
+    if isinstance(verb, carrying_out.Run):
         verb.run()
         return FINE
-    if isinstance(verb, verbs.Top) and not (verb.once or verb.json) and showing.is_terminal():
+    if isinstance(verb, Top) and not (verb.once or verb.json) and showing.is_terminal():
         showing.follow(answer.page for answer in verb.looks())
         return FINE
     if isinstance(verb, Log) and verb.is_list:
         verb.write()
         sys.stdout.flush()
         return FINE
-    assert not isinstance(verb, verbs.Dispatch)  # noqa: S101 - told apart above
+    assert not isinstance(verb, carrying_out.Dispatch)  # noqa: S101 - told apart above
     report, page = verb.answer()
     if verb.json:
         # Bytes, as JSON is UTF-8 whatever the terminal is.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from driven.bus.message_bus import MessageBus
     from driven.bus.receipts import Receipt
-    from driven.entrypoints.verbs import Dispatch
+    from driven.entrypoints.verbs.carrying_out import Dispatch
     from driven.service.application import Application
     from driven.service.catalog import Catalog
     from driven.settings import Settings
@@ -241,7 +241,7 @@ def dispatch(asked: Dispatch, typed: Sequence[str]) -> int:
 
 
 def _from_options_or_input(kind: type[Command], asked: Dispatch, typed: Sequence[str]) -> Command:
-    from driven.entrypoints.verbs import parse_command  # noqa: PLC0415 - tyro may be missing
+    from driven.entrypoints.verbs.carrying_out import parse_command  # noqa: PLC0415 - tyro may be missing
 
     if typed or sys.stdin is None or sys.stdin.isatty() or not kind.__struct_fields__:
         return parse_command(kind, f"driven dispatch {asked.application} {asked.command}", typed)

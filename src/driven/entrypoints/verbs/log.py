@@ -1,37 +1,28 @@
-"""What `driven log` takes, and what it does with it; `verbs` lists it among the others."""
+"""What `driven log` takes, and what it does with it."""
 
 from __future__ import annotations
 
 import contextlib
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import msgspec
 import tyro
 
+from driven.entrypoints.verbs.answer import Answer
+from driven.entrypoints.verbs.arguments import ConfigFile, StoreUrl, ToPosition
 from driven.errors import MisuseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from driven.entrypoints.drawing.page import Page
     from driven.entrypoints.log.asked import Asked
-    from driven.entrypoints.log.digest import DigestReport
-    from driven.entrypoints.log.tree import CausationTree
     from driven.service.event_store import EventStore
 
 TAIL: Final = 10
 """Messages before the end from which a log is followed."""
 
-StoreUrl: TypeAlias = Annotated[
-    str | None,
-    tyro.conf.arg(metavar="URL", help="Where the log is; by default as configured, else sqlite:///driven.db."),
-]
-ToPosition: TypeAlias = Annotated[
-    int | None, tyro.conf.arg(metavar="N", help="The last position to look at; by default where the log ends.")
-]
 Moment: TypeAlias = Annotated[
     str | None, tyro.conf.arg(metavar="TIME", help="Admitted then: 2026-11-30T08:15, or how long ago, as 15m.")
 ]
@@ -63,10 +54,7 @@ class Log(msgspec.Struct, frozen=True):
     since: Moment = None
     until: Moment = None
     limit: Annotated[int | None, tyro.conf.arg(metavar="N", help="So many messages, and no more.")] = None
-    config: Annotated[
-        Path | None,
-        tyro.conf.arg(metavar="FILE", help="The configuration; by default driven.toml in the current folder, if any."),
-    ] = None
+    config: ConfigFile = None
     json: Annotated[bool, tyro.conf.arg(help="Print JSON, for programs: one message a line.")] = False
 
     @property
@@ -74,7 +62,7 @@ class Log(msgspec.Struct, frozen=True):
         """Whether messages are listed, one after the other."""
         return self.tree is None and not self.digest
 
-    def answer(self) -> tuple[CausationTree | DigestReport, Page]:
+    def answer(self) -> Answer:
         """The tree or the digest."""
         with self._log() as store:
             if self.tree is not None:
@@ -82,12 +70,12 @@ class Log(msgspec.Struct, frozen=True):
                 from driven.entrypoints.log.tree import causation_tree  # noqa: PLC0415 - the same
 
                 tree = causation_tree(store, self.tree)
-                return tree, tree_page(tree)
+                return Answer(tree, tree_page(tree))
             from driven.entrypoints.drawing.log import digest_page  # noqa: PLC0415 - the same
             from driven.entrypoints.log.digest import digest_report  # noqa: PLC0415 - the same
 
             report = digest_report(store)
-            return report, digest_page(report)
+            return Answer(report, digest_page(report))
 
     def write(self) -> None:
         """Write the list to standard output, as it is read."""

@@ -1,29 +1,20 @@
-"""What `driven parked` takes, and what it does with it; `verbs` lists it among the others."""
+"""What `driven parked` takes, and what it does with it."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 import tyro
 
-from driven.entrypoints.log_verb import StoreUrl
+from driven.entrypoints.verbs.answer import Answer
+from driven.entrypoints.verbs.arguments import AsJson, ConfigFile, ModuleApp, StoreUrl
 from driven.errors import MisuseError
-
-if TYPE_CHECKING:
-    from driven.entrypoints.drawing.page import Page
-    from driven.entrypoints.parked import DetailsReport, ParkedReport, RedriveReport
 
 What: TypeAlias = Annotated[
     Literal["list", "show", "retry", "skip", "release", "discard"],
     tyro.conf.Positional,
     tyro.conf.arg(help="list, show one, or a verb of a redrive."),
-]
-ModuleApp: TypeAlias = Annotated[
-    str,
-    tyro.conf.Positional,
-    tyro.conf.arg(metavar="module:app", help='The application, as "package.module:attribute".'),
 ]
 
 
@@ -41,13 +32,10 @@ class Parked(msgspec.Struct, frozen=True):
     after: Annotated[int, tyro.conf.arg(metavar="N", help="List what is parked behind this position.")] = 0
     limit: Annotated[int, tyro.conf.arg(metavar="N", help="List so many, and no more.")] = 100
     store: StoreUrl = None
-    config: Annotated[
-        Path | None,
-        tyro.conf.arg(metavar="FILE", help="The configuration; by default driven.toml in the current folder, if any."),
-    ] = None
-    json: Annotated[bool, tyro.conf.arg(help="Print the record as JSON, for programs.")] = False
+    config: ConfigFile = None
+    json: AsJson = False
 
-    def answer(self) -> tuple[ParkedReport | DetailsReport | RedriveReport, Page]:
+    def answer(self) -> Answer:
         """Look, or redrive and wait until it has settled."""
         from driven.entrypoints import parked  # noqa: PLC0415 - see the head of `verbs`
         from driven.entrypoints.drawing import parked as drawing  # noqa: PLC0415 - the same
@@ -59,12 +47,12 @@ class Parked(msgspec.Struct, frozen=True):
             found = parked.parked_report(
                 self.application, key=self.key, after=self.after, limit=self.limit, config=self.config, url=self.store
             )
-            return found, drawing.parked_page(found)
+            return Answer(found, drawing.parked_page(found))
         if self.what == "show":
             if not self.position:
                 raise MisuseError("show takes --position of what is parked; see `driven parked list`")
             details = parked.details_report(self.application, self.position, config=self.config, url=self.store)
-            return details, drawing.details_page(details)
+            return Answer(details, drawing.details_page(details))
         done = parked.redrive_report(
             self.application,
             Verb(self.what),
@@ -75,4 +63,4 @@ class Parked(msgspec.Struct, frozen=True):
             config=self.config,
             url=self.store,
         )
-        return done, drawing.redrive_page(done)
+        return Answer(done, drawing.redrive_page(done))
