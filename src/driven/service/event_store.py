@@ -308,6 +308,18 @@ def fault_of_changes(outcome: LoggedOutcome) -> str | None:
     return None
 
 
+def refuse_ended_transaction(connection: TableConnection, store: str) -> None:
+    """For a store, when a follower has returned: a cursor that is kept without its rows would skip events (U6).
+
+    Raises:
+        StoreFailed: its transaction is over, and what it wrote there was rolled back.
+
+    """
+    if not connection.in_transaction:
+        reason = "the transaction in which a follower writes was over before it returned"
+        raise StoreFailed(store, reason, "let what its statements raise come out, and let none of them roll back")
+
+
 def kept_as_documents(store: str, name: str) -> StoreFailed:
     """The error of a store that has documents of `name`, of which it is to keep streams."""
     reason = f"it has documents of {name}, which is event-sourced now"

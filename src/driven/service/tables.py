@@ -80,22 +80,24 @@ class Tables:
             MisuseError: the statement ends the transaction, which is the store's.
 
         """
+        self._check(sql)
         rows: list[tuple[Any, ...]] = self._connection.execute(self._naming(sql), parameters).fetchall()
         self._check(sql)
         return rows
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         """Run one statement for each of many rows; as `execute`."""
+        self._check(sql)
         self._connection.executemany(self._naming(sql), rows)
         self._check(sql)
 
     def _check(self, sql: str) -> None:
-        if not self._connection.in_transaction:  # in spite of that look at it
+        if not self._connection.in_transaction:  # in spite of that look at it, or by what went wrong and was caught
             raise _ended(sql)
 
 
 def _ended(sql: str) -> MisuseError:
     return MisuseError(
-        f"{sql!r} ends the transaction that a projection's tables share with its cursor; leave BEGIN, COMMIT and "
-        f"ROLLBACK to the store"
+        f"{sql!r} ends the transaction that a projection's tables share with its cursor, or comes after its end; "
+        f"leave BEGIN, COMMIT and ROLLBACK to the store, and catch nothing that rolls back"
     )

@@ -6,6 +6,8 @@ As long-lived as a test run. Tables are SQLite's in every store that has any.
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -114,6 +116,22 @@ class FollowingContract:
             store.query("SELECT * FROM others")
         store.advance(writes(2))
         assert store.query("SELECT * FROM orders") == [(2,)]
+
+    def test_a_follower_whose_transaction_is_over_before_it_returns_leaves_nothing(self, store: EventStore) -> None:
+        """U6: SQLite rolls back by itself where it is told so, or has no room; a cursor alone would skip events."""
+        store.advance(creates)
+
+        def swallow(connection: TableConnection) -> Sequence[Cursor]:
+            writes(2)(connection)
+            with contextlib.suppress(sqlite3.IntegrityError):
+                connection.execute("INSERT OR ROLLBACK INTO orders VALUES (2)")
+            return (Cursor("orders", 3),)
+
+        with pytest.raises(StoreFailed, match="was over"):
+            store.advance(swallow)
+
+        assert store.query("SELECT * FROM orders") == []
+        assert store.cursor("orders") == Cursor("orders", 1, "made")
 
     def test_a_query_only_reads(self, store: EventStore) -> None:
         """U6: tables change with their cursor, or not at all."""

@@ -11,7 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from driven.errors import StoreFailed
-from driven.service.event_store import Cursor
+from driven.service.event_store import Cursor, refuse_ended_transaction
 
 if TYPE_CHECKING:
     import sqlite3
@@ -42,6 +42,7 @@ class MemoryTables:
             database.execute("BEGIN")
             try:
                 moved = {cursor.name: cursor for cursor in write(database)}
+                refuse_ended_transaction(database, self._store)
                 database.execute("COMMIT")
             except BaseException:
                 if database.in_transaction:

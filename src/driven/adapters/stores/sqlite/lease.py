@@ -47,6 +47,7 @@ class Lease:
         self._path: Final = path
         self._generation = 0
         self.holder: Final = _this_process()
+        self._process: Final = os.getpid()
         real = path.resolve()  # however many names link to a log, it has one lease
         file = real.with_name(f"{real.name}-lease")
         try:
@@ -92,10 +93,15 @@ class Lease:
         """Let others have it; releasing twice is harmless. The file stays: a name that goes and comes can be two."""
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
-                os.truncate(self._descriptor, 0)
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # closing would leave it to a child that was forked
+                self._unlock()
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _unlock(self) -> None:
+        """Let go of the lock in all processes that have the descriptor; a child that was forked may not."""
+        if os.getpid() == self._process:
+            os.truncate(self._descriptor, 0)
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # closing would leave it to the child
 
 
 def _this_process() -> str:

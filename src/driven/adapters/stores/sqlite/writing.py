@@ -22,7 +22,7 @@ from driven.adapters.stores.sqlite.rows import MESSAGE_COLUMNS, OUTCOME_COLUMNS,
 from driven.adapters.stores.sqlite.standing import write_aside
 from driven.adapters.stores.sqlite.statements import write
 from driven.errors import StoreFailed
-from driven.service.event_store import Status, kept_as_documents
+from driven.service.event_store import Status, kept_as_documents, refuse_ended_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,7 +75,9 @@ class Writer:
         self._connection.execute("PRAGMA synchronous = NORMAL")
         try:
             self._begin()
-            for cursor in follow(self._connection):
+            cursors = follow(self._connection)
+            refuse_ended_transaction(self._connection, str(self._path))
+            for cursor in cursors:
                 if cursor.position or cursor.state:
                     values = (cursor.name, cursor.position, cursor.state)
                     self._connection.execute("INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)", values)

@@ -120,3 +120,21 @@ def test_a_closed_log_is_free_though_a_child_was_forked_meanwhile(tmp_path: Path
     finally:
         os.close(held)
         store.close()
+
+
+def test_a_forked_child_that_closes_what_it_inherited_leaves_the_lease_to_its_parent(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """U7: a lock belongs to all who have its descriptor, so a child could let go of it for its parent."""
+    lease = store._lease  # noqa: SLF001 - what a child inherits of a bus
+    assert lease is not None
+    parent, lease._descriptor = lease._descriptor, os.dup(lease._descriptor)  # noqa: SLF001 - as a fork has it
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: 0)
+        lease.release()
+    lease._descriptor = parent  # noqa: SLF001 - the parent's own
+
+    with pytest.raises(LogBusy) as refused:
+        SqliteStore(store.path).open()
+
+    assert f"process {os.getpid()} on " in refused.value.holder
