@@ -67,6 +67,8 @@ def test_one_command_as_json_on_standard_input(tmp_path: Path) -> None:
         (("shop:nothing", "PlaceOrder"), b"applications in shop: shop:app"),
         (("shop:app", "PlaceOrder", "--amount", "x"), b"order-id"),
         (("--lines", "shop:app", "PlaceOrder", "--amount", "1"), b"drop --amount 1"),
+        (("shop:app", "PlaceOrder", "--lines", "--store=x"), b"--lines and --store=x behind the name of the command"),
+        (("shop:app", "PlaceOrder", "--order-id", "a", "--wait", "handled"), b"driven dispatch --wait ..."),
         (("--store", "mysql://x", "shop:app", "PlaceOrder", "--order-id", "a"), b"is not a store"),
     ],
 )

@@ -241,8 +241,12 @@ def dispatch(asked: Dispatch, typed: Sequence[str]) -> int:
 
 
 def _from_options_or_input(kind: type[Command], asked: Dispatch, typed: Sequence[str]) -> Command:
-    from driven.entrypoints.verbs.carrying_out import parse_command  # noqa: PLC0415 - tyro may be missing
+    from driven.entrypoints.verbs.carrying_out import OPTIONS, parse_command  # noqa: PLC0415 - tyro may be missing
 
+    ours = OPTIONS.difference(f"--{field.replace('_', '-')}" for field in kind.__struct_fields__)
+    if misplaced := [word for word in typed if word.partition("=")[0] in ours]:
+        fault = f"{' and '.join(misplaced)} behind the name of the command would be its own, and it has none such"
+        raise MisuseError(f"{fault}; type it before the application: driven dispatch {misplaced[0]} ...")
     if typed or sys.stdin is None or sys.stdin.isatty() or not kind.__struct_fields__:
         return parse_command(kind, f"driven dispatch {asked.application} {asked.command}", typed)
     try:

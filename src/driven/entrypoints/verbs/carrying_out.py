@@ -23,6 +23,9 @@ ModuleApi: TypeAlias = Annotated[
 _TAKE_A_VALUE: Final = frozenset({"--wait", "--on-error", "--store", "--config"})
 """Options of `dispatch` after which a value follows."""
 
+OPTIONS: Final = _TAKE_A_VALUE | {"--lines"}
+"""All of them. They stand before the name of the command; what follows it is its own."""
+
 
 class Run(msgspec.Struct, frozen=True):
     """Serve an application over HTTP, until SIGTERM or Ctrl-C; needs the extra `http`."""
