@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import subprocess
 import sys
@@ -108,9 +109,8 @@ def test_of_a_fifo_queue_what_stands_behind_a_failure_in_its_group_is_given_back
         message(4, group="b"),
         message(5, group="a"),
     ]
-    handler = lambda_handler(shop.app, INLINE, keeps_bus=True)
-
-    assert given_back(handler({"Records": records}, Context())) == ["m3", "m5"]
+    with contextlib.closing(lambda_handler(shop.app, INLINE, keeps_bus=True)) as handler:
+        assert given_back(handler({"Records": records}, Context())) == ["m3", "m5"]
 
 
 def test_a_second_delivery_changes_nothing_but_gives_a_failed_one_another_chance(tmp_path: Path) -> None:
@@ -162,8 +162,6 @@ def test_the_gateways_are_answered_as_http_is() -> None:
 
 def test_a_query_reads_what_the_kept_bus_knows() -> None:
     """A bus that is kept has its read models from one event to the next."""
-    handler = lambda_handler(shop.app, INLINE, api=shop.api, keeps_bus=True)
-    handler(placed("b", 4), Context())
     event = V2 | {
         "rawPath": "/orders/b",
         "rawQueryString": "times=2",
@@ -171,7 +169,11 @@ def test_a_query_reads_what_the_kept_bus_knows() -> None:
         "requestContext": {"http": {"method": "GET"}},
     }
 
-    assert json.loads(handler(event, Context())["body"]) == 8
+    with contextlib.closing(lambda_handler(shop.app, INLINE, api=shop.api, keeps_bus=True)) as handler:
+        handler(placed("b", 4), Context())
+        answer = handler(event, Context())
+
+    assert json.loads(answer["body"]) == 8
 
 
 def test_sources_say_what_records_mean() -> None:
