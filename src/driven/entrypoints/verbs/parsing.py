@@ -15,7 +15,10 @@ from driven.entrypoints.verbs.replaying import BuildAnew, Schema, Verify
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DESCRIPTION: Final = "Driven, a message bus: looks at applications and machines. `driven --version` says which it is."
+DESCRIPTION: Final = (
+    "Driven, a message bus: serve an application, look into its log, mend what failed. "
+    "`driven --version` says which it is."
+)
 
 Verb: TypeAlias = (
     Annotated[Check, tyro.conf.subcommand("check")]
