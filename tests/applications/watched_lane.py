@@ -141,6 +141,12 @@ class WatchedLane:
             while (seen := self.lane.vitals()[0]).position != position or seen.age_s < age_s:
                 await asyncio.sleep(0.005)
 
+    async def until_counted(self, commands: int) -> None:
+        """Wait until the one worker has counted so many commands: it does after it told of them, and tells nobody."""
+        async with asyncio.timeout(PATIENCE_S):
+            while self.lane.vitals()[0].completed != commands:
+                await asyncio.sleep(0.005)
+
     async def until_pool_sleeps(self) -> None:
         """Wait until the pool has nothing to time."""
         async with asyncio.timeout(PATIENCE_S):

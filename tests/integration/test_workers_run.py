@@ -62,7 +62,7 @@ async def test_commands_are_answered_in_the_order_in_which_a_worker_got_them(kin
 
         assert list(lane.completions) == [(position, 1) for position in positions]
         assert all(completion.elapsed_ns > 0 for completion in lane.completions.values())
-        await lane.until(lambda: lane.lane.vitals()[0].completed == 500)  # counted right after it is told
+        await lane.until_counted(500)
 
 
 @both_kinds
