@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import socket
 import sys
@@ -54,8 +55,15 @@ async def serve(api: HttpApi, source: str) -> None:
     began_s = time.monotonic()
     with _listening(api, source) as listener:
         async with api.opened() as bus:
+            _freeze()
             _tell_start(api, bus, listener, time.monotonic() - began_s)
             await _serve(api, listener)
+
+
+def _freeze() -> None:
+    """What is there now stays: a full collection would look at all of it, and requests would wait meanwhile."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _serve(api: HttpApi, listener: socket.socket) -> None:
