@@ -126,11 +126,12 @@ def test_the_census_survives_a_worker_killed_twice_a_second() -> None:
     assert json.loads(output)["digest"] == expected
 
 
-def test_nothing_is_left_of_a_census_whose_main_process_is_killed() -> None:
-    """W7, S3, P1: after `kill -9` of the bus there is no worker and no segment."""
+def test_nothing_is_left_of_a_census_whose_main_process_is_killed(tmp_path: Path) -> None:
+    """W7, S3, P1: after `kill -9` of the bus there is no worker and no segment; only the log it wrote to."""
     before = segments()
     command = [sys.executable, "-m", "census", str(STANDARD_LIBRARY), "--once", "--workers", "2"]
-    with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+    to_here = {**environment(), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=to_here, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
         process = psutil.Process(run.pid)
         wait_until(lambda: len(workers_of(process)) == 2, "two workers are up")
         workers = workers_of(process)
@@ -140,6 +141,7 @@ def test_nothing_is_left_of_a_census_whose_main_process_is_killed() -> None:
 
     wait_until(lambda: not any(one.is_running() for one in workers), "the workers are gone")
     assert segments() <= before
+    assert [path.name for path in tmp_path.glob("census-*/*.db")] == ["driven.db"]
 
 
 def test_an_interrupted_census_leaves_cleanly() -> None:
