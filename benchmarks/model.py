@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import heapq
 import random
-import re
 import sys
 import time
 from collections import deque
@@ -28,6 +27,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import psutil
 
 from benchmarks.forgetful_store import ForgetfulStore
+from benchmarks.page import put
 from driven import Settings, WorkerSettings, open_bus, run
 from driven.entrypoints.bench.application import DoNothing, app
 
@@ -48,7 +48,6 @@ TRIPS: Final = 3_000
 ROUNDS: Final = 5
 PAGE: Final = Path(__file__).parents[1] / "docs/explanation/scaling.md"
 CHART: Final = "scaling.svg"
-MARKED: Final = re.compile(r"(?<=<!-- modelled -->\n).*?(?=<!-- end of modelled -->)", re.DOTALL)
 
 
 class Costs(NamedTuple):
@@ -214,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = modelled(costs)
     sys.stdout.write(text)
     if options.page:
-        PAGE.write_text(MARKED.sub(lambda _: text, PAGE.read_text("utf-8")), "utf-8")
+        put("modelled", text, PAGE)
         draw(costs, PAGE.with_name(CHART))
 
 

@@ -1,12 +1,15 @@
-"""Put the figures of a report into docs/explanation/performance.md, between its marks.
+"""Put figures into the pages of docs/explanation, each between its marks: `<!-- name -->` and `<!-- end of name -->`.
 
-Run it as ``python -m benchmarks.page driven-bench/results.json``, after a run whose noise is worth publishing.
+Run it as ``python -m benchmarks.page driven-bench/results.json`` to put those of `driven bench` onto
+docs/explanation/performance.md, after a run whose noise is worth publishing. The other benchmarks put theirs with
+``--page``.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,8 +21,25 @@ from driven.entrypoints.bench.record import BenchReport
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PAGE: Final = Path(__file__).parents[1] / "docs/explanation/performance.md"
-MARKED: Final = re.compile(r"(?<=<!-- measured -->\n).*?(?=<!-- end of measured -->)", re.DOTALL)
+PERFORMANCE: Final = Path(__file__).parents[1] / "docs/explanation/performance.md"
+
+
+def put(name: str, text: str, page: Path = PERFORMANCE) -> None:
+    """Put a text between the marks of that name, instead of what is there."""
+    marked = re.compile(f"(?<=<!-- {name} -->\n).*?(?=<!-- end of {name} -->)", re.DOTALL)
+    before = page.read_text("utf-8")
+    if marked.search(before) is None:
+        raise LookupError(
+            f"{page} has no marks <!-- {name} --> and <!-- end of {name} -->; set them where it should go"
+        )
+    page.write_text(marked.sub(lambda _: text, before), "utf-8")
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median, lowest and highest."""
+    digits = 0 if statistics.median(values) >= 100 else 1
+    middle, low, high = (f"{one:,.{digits}f}" for one in (statistics.median(values), min(values), max(values)))
+    return f"{middle} ({low} - {high})"
 
 
 def measured(report: BenchReport) -> str:
@@ -36,11 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the record, write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
-    parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--page", type=Path, default=PERFORMANCE)
     options = parser.parse_args(arguments)
     report = msgspec.json.decode(options.results.read_bytes(), type=BenchReport)
-    page = options.page.read_text("utf-8")
-    options.page.write_text(MARKED.sub(lambda _: measured(report), page), "utf-8")
+    put("measured", measured(report), options.page)
 
 
 if __name__ == "__main__":

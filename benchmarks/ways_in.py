@@ -2,8 +2,10 @@
 
 ::
 
-    python -m benchmarks.ways_in            both; minutes
-    python -m benchmarks.ways_in http|lambda
+    python -m benchmarks.ways_in                  both; half a minute
+    python -m benchmarks.ways_in --only lambda    or http
+
+With ``--page`` it puts its tables into docs/explanation/performance.md, between the marks.
 
 HTTP: the same requests by the same client, over so many connections that stay open, to the same route of three servers
 on uvicorn, one after the other in each round: starlette alone, which decodes the body and answers as much; the bus
@@ -14,7 +16,9 @@ spread.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import os
 import statistics
 import subprocess
 import sys
@@ -24,6 +28,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from benchmarks.page import put, spread
+from driven.entrypoints.bench.machine import machine
+
 TESTS: Final = Path(__file__).parents[1] / "tests" / "applications"
 sys.path.insert(0, str(TESTS))
 
@@ -31,7 +38,7 @@ from http_service import environment, running  # noqa: E402 - found where the te
 from lambda_runtime import Runtime  # noqa: E402 - the same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 ROUNDS: Final = 5
 CONNECTIONS: Final = 32
@@ -136,29 +143,17 @@ SERVERS: Final[dict[str, Callable[[], Sample]]] = {
 }
 
 
-def _show(name: str, samples: list[Sample]) -> str:
-    columns = [f"{name:<24}"]
-    for values, form in zip(zip(*samples, strict=True), ("{:,.0f}", "{:.1f}", "{:.1f}"), strict=True):
-        middle, least, most = (form.format(one) for one in (statistics.median(values), min(values), max(values)))
-        columns.append(f"{middle} ({least}-{most})")
-    return "| " + " | ".join(columns) + " |"
-
-
-def http() -> None:
-    """Measure and print the three servers."""
+def http() -> str:
+    """Measure the three servers; their table."""
     samples: dict[str, list[Sample]] = {name: [] for name in SERVERS}
     for number in range(ROUNDS):
         names = list(SERVERS)
         for name in names[number % 3 :] + names[: number % 3]:
             samples[name].append(SERVERS[name]())
-    lines = [
-        f"{CONNECTIONS} connections, {CONNECTIONS * REQUESTS:,} requests a round; median of {ROUNDS} rounds (spread)",
-        "",
-        "| server | requests/s | p50 ms | p99 ms |",
-        "|---|---:|---:|---:|",
-        *(_show(name, taken) for name, taken in samples.items()),
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    return (
+        f"{CONNECTIONS} connections, {CONNECTIONS * REQUESTS:,} requests a round, one command each:\n\n"
+        f"{_table(('server', 'requests/s', 'p50, ms', 'p99, ms'), samples)}"
+    )
 
 
 NOTHING: Final = """
@@ -211,24 +206,54 @@ def _cold_and_warm(source: str, handler: str) -> tuple[float, float]:
     return cold_ns / 1e6, statistics.median(warm_ns) / 1e6
 
 
-def lambda_function() -> None:
-    """Measure and print the functions."""
+def lambda_function() -> str:
+    """Measure the functions; their table."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in FUNCTIONS}
     for _ in range(ROUNDS):
         for name, (source, handler) in FUNCTIONS.items():
             taken[name].append(_cold_and_warm(source, handler))
-    lines = [f"median of {ROUNDS} rounds (spread)", "", "| function | cold ms | warm ms |", "|---|---:|---:|"]
-    for name, samples in taken.items():
-        columns = [
-            f"{statistics.median(values):.1f} ({min(values):.1f}-{max(values):.1f})"
-            for values in zip(*samples, strict=True)
-        ]
-        lines.append(f"| {name} | {' | '.join(columns)} |")
-    sys.stdout.write("\n".join(lines) + "\n")
+    return (
+        "A function, from the start of the runtime interface client to the first answer, and a later answer:\n\n"
+        f"{_table(('function', 'cold, ms', 'warm, ms'), taken)}"
+    )
+
+
+# The page.
+
+PARTS: Final = {"http": http, "lambda": lambda_function}
+
+
+def _table(heads: Sequence[str], samples: Mapping[str, Sequence[Sequence[float]]]) -> str:
+    """One line for each contender, with what its columns were in all rounds."""
+    lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * (len(heads) - 1)]
+    for name, rounds in samples.items():
+        lines.append(f"| {name} | {' | '.join(spread(column) for column in zip(*rounds, strict=True))} |")
+    return "\n".join(lines) + "\n"
+
+
+def report(parts: Sequence[str]) -> str:
+    """Measure, and say it in the words of the page."""
+    load_before = os.getloadavg()[0]
+    tables = [PARTS[part]() for part in parts]
+    here = machine()
+    return (
+        f"`python -m benchmarks.ways_in`: medians of {ROUNDS} rounds, lowest and highest in brackets. {here.processor},"
+        f" {here.cpus} CPUs, {here.python}, {here.system}; the load average was {load_before:.1f} before and"
+        f" {os.getloadavg()[0]:.1f} after.\n\n" + "\n".join(tables)
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print, and put it onto the page where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=PARTS, help="one of the two")
+    parser.add_argument("--page", action="store_true", help="write docs/explanation/performance.md")
+    options = parser.parse_args(arguments)
+    text = report([options.only] if options.only else list(PARTS))
+    sys.stdout.write(text)
+    if options.page:
+        put("ways in", text)
 
 
 if __name__ == "__main__":
-    asked = sys.argv[1:] or ["http", "lambda"]
-    for what in asked:
-        {"http": http, "lambda": lambda_function}[what]()
-        sys.stdout.write("\n")
+    main()

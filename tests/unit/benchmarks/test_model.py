@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.model import MARKED, WORKERS, Costs, efficiency, metg_us, modelled, simulate, throughput
+from benchmarks.model import WORKERS, Costs, efficiency, metg_us, modelled, simulate, throughput
 
 COSTS = Costs(command_us=12.0, turn_us=30.0, hand_over_us=5.0)
 
@@ -47,12 +47,9 @@ def test_more_workers_share_a_turn_in_the_simulation() -> None:
     assert shared[-1] > 100
 
 
-def test_the_page_is_written_between_its_marks() -> None:
-    """The rest of it is left as it is."""
-    page = "before\n<!-- modelled -->\nold\n<!-- end of modelled -->\nafter\n"
+def test_the_page_says_what_was_measured_above_the_table() -> None:
+    """One line per number of workers."""
+    text = modelled(COSTS)
 
-    written = MARKED.sub(lambda _: modelled(COSTS), page)
-
-    assert written.startswith("before\n<!-- modelled -->\nMeasured, in CPU time: 12.0 µs")
-    assert written.endswith(" |\n<!-- end of modelled -->\nafter\n")
-    assert "old" not in written
+    assert text.startswith("Measured, in CPU time: 12.0 µs")
+    assert [line.split()[1] for line in text.splitlines()[-len(WORKERS) :]] == [str(workers) for workers in WORKERS]
