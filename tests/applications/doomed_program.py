@@ -80,6 +80,8 @@ class Errand(msgspec.Struct, frozen=True):
     """Where it ends; 0: nowhere."""
     hit: int = 1
     """At the how manieth time that it comes there."""
+    is_doomed: bool = True
+    """Whether it does end there; the commands are the same if not."""
 
     def commands(self) -> list[Command]:
         """The same for every process of one seed; some fail for good, so that their keys are parked."""
@@ -148,7 +150,9 @@ async def redriven(bus: MessageBus, store: FatalStore) -> None:
 async def main(errand: Errand) -> None:
     """Until all has settled, or to the bitter end."""
     os.environ["ORDERING_BUS_PID"] = str(os.getpid())
-    doom = Doom(errand.point, errand.hit)
+    doom = Doom(errand.point if errand.is_doomed else 0, errand.hit)
+    if not errand.is_doomed:
+        del os.environ["ORDERING_DEATH_MARKS"]
     settings = Settings(
         bus=BusSettings(ordering=errand.ordering),
         workers=WorkerSettings(count=errand.workers, max_attempts=1_000_000),

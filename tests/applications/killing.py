@@ -71,7 +71,7 @@ def survive(errand: Errand, folder: Path) -> int:
         first = msgspec.structs.replace(errand, point=FaultPoint.COMMITTED, hit=3)
     accepted: list[tuple[str, int]] = []
     kills = 0
-    for one in (first, errand, msgspec.structs.replace(errand, point=0)):
+    for one in (first, errand, msgspec.structs.replace(errand, is_doomed=False)):
         done = run_program(one, marks)
         accepted += [
             (words[1], int(words[2])) for words in map(str.split, done.stdout.splitlines()) if words[0] == TOLD
