@@ -189,9 +189,10 @@ class EventStore(Protocol):
 
         Positions of admissions continue the log without a gap; no id that a caller gave is in the log already; what
         retires is in the log and retires once; every change is at its expected version and raises the version
-        by one, or by the number of its events. Those are among the events that the outcome caused, each on one stream
-        only; what has a document has no stream. What a redrive names, and what enters or is cancelled although it is
-        due later, stands aside since an earlier batch. The bus guarantees all of this, an adapter checks it.
+        by one, or by the number of its events. Those are among the events that the outcome caused, in this batch, each
+        on one stream only; what has a document has no stream. What a redrive names, and what enters or is cancelled
+        although it is due later, stands aside since an earlier batch. The bus guarantees all of this, an adapter
+        checks it.
 
         Raises:
             StoreFailed: the store is not open, or the batch breaks these rules, or it cannot be written; nothing of

@@ -163,6 +163,16 @@ class StreamContract:
         store.append(batch(command(4), event(5, 2), told(2, (5, 1), growth(0, 0))))
         assert store.load("shop.Cart", "s").version == 1
 
+    def test_a_stream_grows_by_events_that_are_admitted_with_it(self, store: EventStore) -> None:
+        """U3: what a command caused, and what became of its aggregates, is one transaction."""
+        store.append(batch(command(1), event(2, 1)))
+
+        with pytest.raises(StoreFailed):
+            store.append(batch(command(3), told(1, (2, 1), growth(0, 0))))
+
+        assert store.last_position == 2
+        assert store.load("shop.Cart", "s").version == 0
+
     def _append_stream(self, store: EventStore) -> None:
         """Seven messages: a stream of three events with a snapshot behind the second, and one of a single event."""
         first = told(1, (2, 2), growth(0, 0, 1, snapshot=b"two"))

@@ -95,7 +95,9 @@ class MemoryAggregates:
 
     def _check_events(self, outcome: LoggedOutcome, change: Change, admitted: Sequence[LoggedMessage]) -> None:
         for event in change.events:
-            index = outcome.caused[0] + event - 1
-            known = self._messages[index : index + 1] or admitted[index - len(self._messages) :][:1]
-            if not known or known[0].kind is not MessageKind.EVENT:
-                raise StoreFailed(STORE, f"position {index + 1} is no event for {change.name} {change.id!r}")
+            position = outcome.caused[0] + event
+            index = position - 1 - len(self._messages)
+            if not 0 <= index < len(admitted) or admitted[index].kind is not MessageKind.EVENT:
+                raise StoreFailed(
+                    STORE, f"position {position} is no event for {change.name} {change.id!r} in this batch"
+                )

@@ -15,12 +15,12 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 from driven.adapters.stores.sqlite.statements import write
-from driven.service.event_store import fault_of_changes
+from driven.service.event_store import MessageKind, fault_of_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from driven.service.event_store import Batch, LoggedOutcome
+    from driven.service.event_store import Batch, LoggedMessage, LoggedOutcome
     from driven.wire import Change
 
 NEW: Final = "INSERT INTO aggregate (name, id, version, document) {}"
@@ -29,11 +29,7 @@ CHANGED: Final = (
     "WHERE aggregate.name = new.column1 AND aggregate.id = new.column2 AND aggregate.version = new.column3 "
     "AND (aggregate.document IS NULL) = (new.column5 IS NULL)"
 )
-STREAM: Final = (
-    "INSERT INTO stream (name, id, version, position) "
-    "SELECT new.column1, new.column2, new.column3, m.position FROM ({}) AS new "
-    "CROSS JOIN message AS m ON m.position = new.column4 WHERE m.kind = 'event'"
-)
+STREAM: Final = "INSERT INTO stream (name, id, version, position) {}"
 SNAPSHOT: Final = "INSERT OR REPLACE INTO snapshot (name, id, version, schema, body) {}"
 
 
@@ -60,6 +56,8 @@ def write_changes(connection: sqlite3.Connection, batch: Batch, schemas: Mapping
     for outcome in batch.retired:
         if outcome.changes:
             _gather(outcome, found, streams)
+    if not _are_events(streams[3::4], batch.admitted):
+        raise sqlite3.IntegrityError
     if found:
         _write_aggregates(connection, found)
         write(connection, STREAM, 4, streams)
@@ -89,6 +87,16 @@ def _gather(outcome: LoggedOutcome, found: dict[tuple[str, str], _Aggregate], st
             raise sqlite3.IntegrityError
     if streams and fault_of_changes(outcome) is not None:
         raise sqlite3.IntegrityError
+
+
+def _are_events(positions: Sequence[int], admitted: Sequence[LoggedMessage]) -> bool:
+    """Whether events stand at all these positions, of those that are admitted now."""
+    if not positions:
+        return True
+    before = admitted[0].envelope.position if admitted else 0
+    if min(positions) < before or max(positions) >= before + len(admitted):
+        return False
+    return all(admitted[position - before].kind is MessageKind.EVENT for position in positions)
 
 
 def _write_aggregates(connection: sqlite3.Connection, found: dict[tuple[str, str], _Aggregate]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from driven.adapters.stores.sqlite.statements import ABSENT, Table
 from driven.domain.messages import Envelope
 from driven.service.aside import Aside
 from driven.service.event_store import LoggedMessage, LoggedOutcome, LogRecord, MessageKind, Status
@@ -20,11 +21,41 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
-MESSAGE_COLUMNS: Final = (
-    'position, id, kind, name, version, "key", correlation, causation, hop, recorded_at_ns, trace, redrives, due, '
-    "payload"
+MESSAGE: Final = Table(
+    "message",
+    (
+        "position",
+        "id",
+        "kind",
+        "name",
+        "version",
+        "key",
+        "correlation",
+        "causation",
+        "hop",
+        "recorded_at_ns",
+        "trace",
+        "redrives",
+        "due",
+        "payload",
+    ),
+    frozenset({"id", "key", "trace", "redrives", "due"}),
 )
-OUTCOME_COLUMNS: Final = "position, retired_order, status, attempts, first_caused, caused, changes, failures, aside"
+OUTCOME: Final = Table(
+    "outcome",
+    (
+        "position",
+        "retired_order",
+        "status",
+        "attempts",
+        "first_caused",
+        "caused",
+        "changes",
+        "failures",
+        "aside",
+    ),
+    frozenset({"changes", "failures", "aside"}),
+)
 
 LOGGED_COLUMNS: Final = (
     'm.position, m.id, m.kind, m.name, m.version, m."key", m.correlation, m.causation, m.hop, m.recorded_at_ns, '
@@ -40,7 +71,7 @@ RECORD_COLUMNS: Final = (
 )
 """What `record_of` takes, of a message `m` and its outcome `o`."""
 
-OUTCOME: Final = 7
+OF_OUTCOME: Final = 7
 """How many of these are of the outcome."""
 
 _encode_changes: Final = msgspec.msgpack.Encoder().encode
@@ -57,7 +88,7 @@ _SUCCEEDED: Final = Status.SUCCEEDED.value
 
 
 def message_values(messages: Iterable[LoggedMessage], types: set[Row]) -> list[Any]:
-    """The values of all these rows, one row after the other, in the order of `MESSAGE_COLUMNS`; their types are added.
+    """The values of all these rows, one row after the other, in the order of `MESSAGE`; their types are added.
 
     A type is kind, name and version.
     """
@@ -69,25 +100,25 @@ def message_values(messages: Iterable[LoggedMessage], types: set[Row]) -> list[A
         types.add((word, message.name, message.version))
         values += (
             position,
-            None if command_id == f"@{position}" else command_id,
+            ABSENT if command_id == f"@{position}" else command_id,
             word,
             message.name,
             message.version,
-            envelope.key,
+            ABSENT if envelope.key is None else envelope.key,
             envelope.correlation,
             envelope.causation,
             envelope.hop,
             envelope.recorded_at_ns,
-            envelope.trace or None,
-            message.redrives or None,
-            message.due or None,
+            envelope.trace or ABSENT,
+            message.redrives or ABSENT,
+            message.due or ABSENT,
             message.body,
         )
     return values
 
 
 def outcome_values(outcomes: Iterable[LoggedOutcome], retired_before: int) -> list[Any]:
-    """The values of all these rows, one row after the other, in the order of `OUTCOME_COLUMNS`."""
+    """The values of all these rows, one row after the other, in the order of `OUTCOME`."""
     values: list[Any] = []
     for order, outcome in enumerate(outcomes, retired_before + 1):
         status, changes, failures = outcome.status, outcome.changes, outcome.failures
@@ -97,9 +128,9 @@ def outcome_values(outcomes: Iterable[LoggedOutcome], retired_before: int) -> li
             _SUCCEEDED if status is Status.SUCCEEDED else status.value,
             outcome.attempts,
             *outcome.caused,
-            _encode_changes(changes) if changes else None,
-            _encode_failures(failures).decode() if failures else None,
-            None if outcome.aside is None else _encode_aside(outcome.aside),
+            _encode_changes(changes) if changes else ABSENT,
+            _encode_failures(failures).decode() if failures else ABSENT,
+            ABSENT if outcome.aside is None else _encode_aside(outcome.aside),
         )
     return values
 
@@ -126,7 +157,7 @@ def record_of(row: Row) -> LogRecord:
 
 def outcome_of(row: Row) -> LoggedOutcome:
     """The outcome in a row of `RECORD_COLUMNS` that has one."""
-    status, attempts, changes, first_caused, caused, failures, aside = row[LOGGED : LOGGED + OUTCOME]
+    status, attempts, changes, first_caused, caused, failures, aside = row[LOGGED : LOGGED + OF_OUTCOME]
     return LoggedOutcome(
         row[0],
         _STATUSES[status],

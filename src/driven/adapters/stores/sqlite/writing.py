@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Final
 from driven.adapters.stores.sqlite.blame import fault_of
 from driven.adapters.stores.sqlite.changes import write_changes
 from driven.adapters.stores.sqlite.faults import failed, is_of_the_file
-from driven.adapters.stores.sqlite.rows import MESSAGE_COLUMNS, OUTCOME_COLUMNS, message_values, outcome_values
+from driven.adapters.stores.sqlite.rows import MESSAGE, OUTCOME, message_values, outcome_values
 from driven.adapters.stores.sqlite.standing import write_aside
-from driven.adapters.stores.sqlite.statements import write
+from driven.adapters.stores.sqlite.statements import insert, write
 from driven.errors import StoreFailed
 from driven.service.event_store import Status, kept_as_documents, refuse_ended_transaction
 
@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from driven.adapters.stores.sqlite.rows import Row
     from driven.service.event_store import Advance, Batch, Cursor, TableConnection
 
-MESSAGES: Final = f"INSERT INTO message ({MESSAGE_COLUMNS}) {{}}"
 TYPES: Final = "INSERT INTO message_type (kind, name, version) {}"
-OUTCOMES: Final = f"INSERT INTO outcome ({OUTCOME_COLUMNS}) {{}}"
 KIND: Final = "SELECT document IS NULL FROM aggregate WHERE name = ? LIMIT 1"
 """Whether aggregates of a name are streams: all of them are, or none."""
 FINISH: Final = """
@@ -126,10 +124,10 @@ class Writer:
         try:
             self._begin()
             types: set[Row] = set()
-            write(self._connection, MESSAGES, 14, message_values(batch.admitted, types))
+            insert(self._connection, MESSAGE, message_values(batch.admitted, types))
             types -= self._types
             write(self._connection, TYPES, 3, [value for one in types for value in one])
-            write(self._connection, OUTCOMES, 9, outcome_values(batch.retired, self._retired))
+            insert(self._connection, OUTCOME, outcome_values(batch.retired, self._retired))
             write_changes(self._connection, batch, self._schemas)
             write_aside(self._connection, batch)
             unfinished = self._start_and_finish(batch)
