@@ -111,6 +111,20 @@ def test_a_part_of_the_log_and_some_of_the_commands_can_be_chosen(folder: Path) 
     assert report.first_position == 8
 
 
+@pytest.mark.parametrize(
+    "part", [("--from", "1000"), ("--from", "2", "--to", "2"), ("--from", "2", "--command", "StartSurvey")]
+)
+def test_a_part_in_which_nothing_can_be_compared_is_no_agreement(folder: Path, part: tuple[str, ...]) -> None:
+    """X2: nothing was found out, and that is told apart from nothing being different, by people and by scripts."""
+    told = verify(folder, "--workers", "0", *part)
+    as_record = verify(folder, "--workers", "0", "--json", *part)
+
+    assert (told.returncode, as_record.returncode) == (2, 2)
+    assert told.stderr == "driven: nothing was compared; name another log, other positions or other commands\n"
+    assert "no command of this part of the log could be run again" in told.stdout
+    assert msgspec.json.decode(as_record.stdout, type=VerificationReport).compared == 0
+
+
 def test_what_handlers_print_does_not_get_between_the_lines_of_a_record(folder: Path) -> None:
     """Style: `--json` is the record and nothing else, whoever prints, in this process or in a worker."""
     application = folder / "census" / "app.py"

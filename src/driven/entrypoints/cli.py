@@ -4,7 +4,8 @@
 
     0   what was asked for is there, and all is well
     1   faults: an application that does not open, workers that do not start, a machine that keeps Driven from working
-    2   nothing could be found out: a wrong command line or configuration, no such application, an extra is missing
+    2   nothing could be found out: a wrong command line or configuration, no such application, an extra is missing,
+        or nothing was there to be compared
 """
 
 from __future__ import annotations
@@ -76,13 +77,15 @@ def _run(typed: list[str]) -> int:
         sys.stdout.flush()
         return FINE
     assert not isinstance(verb, carrying_out.Dispatch)  # noqa: S101 - told apart above
-    report, page = verb.answer()
+    report, page, unknown = verb.answer()
     if verb.json:
         # Bytes, as JSON is UTF-8 whatever the terminal is.
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     else:
         showing.show(page)
     sys.stdout.flush()
+    if unknown:
+        return _failed(unknown, UNUSABLE)
     return FINE if report.is_ok else FAULTY
 
 

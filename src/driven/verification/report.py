@@ -76,6 +76,11 @@ class VerificationReport(msgspec.Struct, frozen=True):
     reasons: tuple[NotComparable, ...]
 
     @property
+    def compared(self) -> int:
+        """How many commands were run again; with 0, nothing was found out."""
+        return self.same + self.different
+
+    @property
     def is_ok(self) -> bool:
-        """Whether nothing that could be compared was different."""
-        return not self.different
+        """Whether something was compared, and nothing of it was different."""
+        return self.compared > 0 and not self.different

@@ -59,7 +59,7 @@ def _parts(report: VerificationReport) -> Iterator[Block]:
 
 
 def _verdict(report: VerificationReport) -> Line:
-    ran = report.same + report.different
+    ran = report.compared
     where = f"on {counted(report.workers, 'worker')}" if report.workers else "in this process"
     what = f"{counted(ran, 'command')} run again {where} in {duration(report.took_s)}: "
     if not ran:

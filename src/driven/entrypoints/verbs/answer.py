@@ -22,3 +22,5 @@ class Answer(NamedTuple):
 
     report: Report
     page: Page
+    unknown: str = ""
+    """Why nothing could be found out, if nothing could: told on standard error, and the exit code is 2."""

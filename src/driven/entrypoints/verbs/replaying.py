@@ -46,7 +46,8 @@ class Verify(msgspec.Struct, frozen=True):
             workers=self.workers,
             commands=self.command,
         )
-        return Answer(report, verify_page(report))
+        unknown = "" if report.compared else "nothing was compared; name another log, other positions or other commands"
+        return Answer(report, verify_page(report), unknown)
 
 
 class BuildAnew(msgspec.Struct, frozen=True):
