@@ -15,6 +15,7 @@ from driven.verification.judgement import Judgement
 from driven.verification.past import Past
 from driven.verification.recording import RecordedLog, Recording
 from driven.verification.replay import Replay
+from driven.verification.snapshots import snapshots_of
 
 if TYPE_CHECKING:
     from driven.service.registry import Registry
@@ -34,7 +35,7 @@ def judged(  # noqa: PLR0913 - each is one dial
     table = routes(registry, Settings(workers=WorkerSettings(max_attempts=max_attempts)), ["default"])
     execution = Execution(registry, log.log_id)
     with closing(ScratchStates()) as states:
-        replay = Replay(registry, table, Recording(log, 1, None), Past(states), judgement)
+        replay = Replay(registry, table, Recording(log, 1, None), Past(states, snapshots_of(registry)), judgement)
         if not workers:
             while not replay.is_over:
                 replay.run_here(execution.execute, 1_000)

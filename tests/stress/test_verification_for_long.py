@@ -22,6 +22,7 @@ from driven.verification.judgement import Judgement
 from driven.verification.past import Past
 from driven.verification.recording import Recording
 from driven.verification.replay import Replay
+from driven.verification.snapshots import snapshots_of
 from driven.wire import Change, body_encoder
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ def test_the_memory_of_a_verification_does_not_grow_with_the_log() -> None:
     highest = 0
     with closing(ScratchStates()) as states:
         recording = Recording(EndlessLog(), 1, None)
-        replay = Replay(REGISTRY, routes(REGISTRY, Settings(), []), recording, Past(states), judgement)
+        replay = Replay(
+            REGISTRY, routes(REGISTRY, Settings(), []), recording, Past(states, snapshots_of(REGISTRY)), judgement
+        )
         replay.run_here(execution.execute, 5_000)
         gc.collect()
         before = process.memory_info().rss

@@ -3,6 +3,7 @@
 ::
 
     recorded changes --apply(index)--> now, the latest that the walk has come to, and streams (a `StateKeeper`, on disk)
+                            |--------> a snapshot of each stream, every so many events        (a few, on disk)
                             `--------> what it replaced, with the index at which it did       (a few, in memory)
 
     at(index, name, id):  the oldest of what was replaced at `index` or later, else now
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from driven.service.event_store import LoggedMessage
+    from driven.verification.snapshots import TakeSnapshot
     from driven.wire import Change, Read
 
+SNAPSHOT_EVERY: Final = 50
+"""Events of a stream from one snapshot to the next: what is handed over of it at most, but for those of one command."""
 
 Known: TypeAlias = tuple[int, bytes | None]
-"""The version of an aggregate, and its document; a stream has none, and neither has what is not there, at 0."""
+"""A version, and the document or snapshot at it; a stream has no document, and neither has what is not there, at 0."""
 
 
 class StateKeeper(Protocol):
@@ -41,23 +45,32 @@ class StateKeeper(Protocol):
     def extend(self, name: str, aggregate_id: str, version: int, events: Sequence[StoredEvent]) -> None:
         """A stream that was at `version` goes on with these."""
 
-    def stream(self, name: str, aggregate_id: str, version: int) -> tuple[StoredEvent, ...]:
-        """The events of a stream up to this version."""
+    def stream(self, name: str, aggregate_id: str, after: int, version: int) -> tuple[StoredEvent, ...]:
+        """The events of a stream behind one version, up to another."""
+
+    def snapshot(self, name: str, aggregate_id: str, version: int) -> Known:
+        """The latest snapshot that is not later than this version."""
+
+    def keep_snapshot(self, name: str, aggregate_id: str, version: int, body: bytes, oldest: int) -> None:
+        """Another one. Nobody asks for versions before `oldest` any more."""
 
 
 class Past:
     """States of aggregates by the index of a retirement."""
 
-    def __init__(self, keeper: StateKeeper) -> None:
+    def __init__(self, keeper: StateKeeper, take_snapshot: TakeSnapshot) -> None:
         """Nothing has happened yet."""
         self._keeper: Final = keeper
+        self._take_snapshot: Final = take_snapshot
+        self._whole: Final[set[tuple[str, str]]] = set()
+        """Streams of which no snapshot can be taken."""
         self._replaced: Final[dict[tuple[str, str], deque[tuple[int, Known]]]] = {}
         self._order: Final[deque[tuple[int, tuple[str, str]]]] = deque()
 
     def apply(self, index: int, changes: Iterable[Change], events: Sequence[LoggedMessage]) -> None:
         """What retired at `index` changed this; indexes ascend. `events` are those that it caused.
 
-        Snapshots are left aside: they are of the code of then.
+        Snapshots of the log are left aside: they are of the code of then.
         """
         for change in changes:
             place = (change.name, change.id)
@@ -67,12 +80,15 @@ class Past:
             on_stream = [StoredEvent(event.name, event.version, event.body) for event in told]
             self._keeper.extend(*place, change.expected_version, on_stream)
             self._keeper.put(*place, change.new_version, None if on_stream else change.body)
+            if on_stream and change.expected_version // SNAPSHOT_EVERY < change.new_version // SNAPSHOT_EVERY:
+                self._shorten(place, change.new_version)
 
     def at(self, index: int, name: str, aggregate_id: str) -> AggregateState:
         """As it was when the command that retired at `index` came to the head."""
         version, body = self._known(index, name, aggregate_id)
-        events = self._keeper.stream(name, aggregate_id, version) if version and body is None else ()
-        return AggregateState(name, aggregate_id, version, body, events)
+        if version and body is None:
+            return self._stream((name, aggregate_id), version)
+        return AggregateState(name, aggregate_id, version, body)
 
     def first_stale(self, index: int, reads: Iterable[Read]) -> Read | None:
         """The first that is not what was there: of a command that saw the past, one that it added unseen."""
@@ -91,6 +107,21 @@ class Past:
         """Nobody runs who could ask."""
         self._order.clear()
         self._replaced.clear()
+
+    def _stream(self, place: tuple[str, str], version: int) -> AggregateState:
+        taken_at, snapshot = self._keeper.snapshot(*place, version)
+        return AggregateState(*place, version, snapshot, self._keeper.stream(*place, taken_at, version))
+
+    def _shorten(self, place: tuple[str, str], version: int) -> None:
+        """Take a snapshot, so that nobody needs what is before it."""
+        if place in self._whole:
+            return
+        body = self._take_snapshot(self._stream(place, version))
+        if body is None:
+            self._whole.add(place)
+        else:
+            _, (oldest, _) = self._replaced[place][0]
+            self._keeper.keep_snapshot(*place, version, body, oldest)
 
     def _known(self, index: int, name: str, aggregate_id: str) -> Known:
         for replaced_at, known in self._replaced.get((name, aggregate_id), ()):

@@ -25,6 +25,7 @@ from driven.verification.judgement import Judgement
 from driven.verification.past import Past
 from driven.verification.recording import Recording
 from driven.verification.replay import Replay
+from driven.verification.snapshots import snapshots_of
 from driven.workforce import Workforce, worker_groups
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ async def verify(  # noqa: PLR0913 - what, where, which part, how much, all but 
     judgement = Judgement(registry, most_differences)
     began_s = time.perf_counter()
     with contextlib.closing(registry.injector), contextlib.closing(ScratchStates()) as states:
-        replay = Replay(registry, workforce.routes, recording, Past(states), judgement)
+        replay = Replay(registry, workforce.routes, recording, Past(states, snapshots_of(registry)), judgement)
         lane = workforce.lane(store.log_id)
         if lane is None:
             warm_up(registry)

@@ -17,6 +17,7 @@ from driven.verification.judgement import Judgement
 from driven.verification.past import Past
 from driven.verification.recording import Recording
 from driven.verification.replay import Replay
+from driven.verification.snapshots import snapshots_of
 
 if TYPE_CHECKING:
     from driven.wire import AggregateState
@@ -58,7 +59,7 @@ def test_workers_are_moved_by_hand_and_the_listener_is_told() -> None:
     judgement, execution = Judgement(REGISTRY, 10), Execution(REGISTRY, store.log_id)
     with closing(ScratchStates()) as states:
         table = routes(REGISTRY, Settings(), ["default"])
-        replay = Replay(REGISTRY, table, Recording(store, 1, None), Past(states), judgement)
+        replay = Replay(REGISTRY, table, Recording(store, 1, None), Past(states, snapshots_of(REGISTRY)), judgement)
         lane = FakeLane(replay, room=2)
         replay.attach(lane, lambda: None)
         first, second = lane.add_worker(), lane.add_worker()

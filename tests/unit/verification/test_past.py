@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driven.adapters.stores.memory import MemoryStore
 from driven.adapters.stores.scratch import ScratchStates
 from driven.domain.messages import Envelope
 from driven.service.event_store import Batch, LoggedMessage, LoggedOutcome, MessageKind, Status
-from driven.verification.past import Past
+from driven.verification.past import SNAPSHOT_EVERY, Past
 from driven.wire import AggregateState, Change
 
 PLACES = [("shop.Cart", "a"), ("shop.Cart", "b"), ("shop.Stream", "a"), ("shop.Stream", "b")]
@@ -23,6 +23,11 @@ def message(position: int, kind: MessageKind) -> LoggedMessage:
     return LoggedMessage(Envelope(position, f"@{position}", 1, 0, 0, None, 1), kind, "shop.X", 2, b"%d" % position)
 
 
+def whole(_state: AggregateState) -> bytes | None:
+    """As of streams that nobody can take a snapshot of."""
+    return None
+
+
 @given(steps=STEPS, lag=st.integers(1, 6))
 def test_the_past_is_what_a_store_had_at_each_retirement(
     steps: list[tuple[list[tuple[str, str]], int]], lag: int
@@ -32,7 +37,7 @@ def test_the_past_is_what_a_store_had_at_each_retirement(
     store.open()
     seen: list[dict[tuple[str, str], AggregateState]] = []
     with closing(ScratchStates()) as states:
-        past = Past(states)
+        past = Past(states, whole)
         for index, (places, count) in enumerate(steps, 1):
             seen.append({place: store.load(*place) for place in PLACES})
             root = store.last_position + 1
@@ -61,7 +66,7 @@ def test_the_past_is_what_a_store_had_at_each_retirement(
 def test_nothing_is_remembered_that_nobody_will_ask_for() -> None:
     """X2: memory is that of what is under way, however long the log is."""
     with closing(ScratchStates()) as states:
-        past = Past(states)
+        past = Past(states, whole)
         for index in range(1, 1_001):
             past.apply(index, [Change("shop.Cart", "a", index - 1, b"body")], [])
             past.forget_before(index - 5)
@@ -71,3 +76,30 @@ def test_nothing_is_remembered_that_nobody_will_ask_for() -> None:
         past.forget_all()
         assert not past._order  # noqa: SLF001 - as above
         assert past.at(1, "shop.Cart", "a").version == 1_000
+
+
+@given(sizes=st.lists(st.integers(1, 2 * SNAPSHOT_EVERY), min_size=1, max_size=40), lag=st.integers(1, 30))
+@settings(max_examples=30)
+def test_of_a_stream_what_is_handed_over_does_not_grow_with_it(sizes: list[int], lag: int) -> None:
+    """X2: a snapshot and what followed are as much as the whole, as of any command that still runs."""
+    joined = b"".join
+
+    def take(state: AggregateState) -> bytes:
+        return joined([state.body or b"", *(event.body for event in state.events)])
+
+    with closing(ScratchStates()) as states:
+        past = Past(states, take)
+        told = [b""]
+        for index, size in enumerate(sizes, 1):
+            start = sum(sizes[: index - 1])
+            events = [message(start + number, MessageKind.EVENT) for number in range(1, size + 1)]
+            past.apply(index, [Change("shop.Stream", "a", start, None, tuple(range(size)))], events)
+            told.append(joined([told[-1], *(event.body for event in events)]))
+            past.forget_before(max(index - lag, 1))
+
+            for then in range(max(index - lag, 1), index + 2):
+                state = past.at(then, "shop.Stream", "a")
+                assert take(state) == told[then - 1]
+                assert len(state.events) < 3 * SNAPSHOT_EVERY
+            (kept,) = states._database.execute("SELECT count(*) FROM snapshot").fetchone()  # noqa: SLF001 - as below
+            assert kept <= lag + 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -375,6 +376,10 @@ def test_a_log_without_an_end_in_sight_is_followed_to_where_it_ended_at_first() 
 # What is kept as a stream, and what was parked and brought back.
 
 
+APPLIED: Counter[str] = Counter()
+"""How many events of each till were applied."""
+
+
 class Opened(Event):
     till_id: str
 
@@ -395,6 +400,7 @@ class Till(EventSourcedAggregate[Opened | Rang]):
     @applies(Rang)
     def rang(self, event: Rang) -> None:
         """Add it up."""
+        APPLIED[event.till_id] += 1
         self.total += event.cents
 
 
@@ -452,6 +458,21 @@ def test_streams_are_what_they_were_at_each_command(
         expected += cents > max(100 - before.get(till, 0), 0)
         before[till] = before.get(till, 0) + cents
     assert (other.different, other.same) == (expected, len(rings) - expected)
+
+
+def test_the_work_of_verifying_a_stream_grows_as_the_stream_and_not_as_its_square() -> None:
+    """X2: twice the events, twice the work, with a snapshot of the code of today now and then."""
+    registry, work = build_registry(tills(ring_up)), {}
+    for rings in (400, 800):
+        store = MemoryStore()
+        Simulation(registry, workers=0, seed=1, store=store).run([Ring("a", 1)] * rings)
+        APPLIED.clear()
+
+        found = judged(registry, store)
+
+        assert (found.same, found.different) == (rings, 0)
+        work[rings] = APPLIED["a"]
+    assert work[800] < 2.5 * work[400]
 
 
 def test_what_was_parked_and_brought_back_is_compared_where_it_happened() -> None:

@@ -35,6 +35,9 @@ class ScratchStates:
             "CREATE TABLE stream (name TEXT, id TEXT, version INTEGER, event TEXT, event_version INTEGER, body BLOB, "
             "PRIMARY KEY (name, id, version)) WITHOUT ROWID"
         )
+        self._database.execute(
+            "CREATE TABLE snapshot (name TEXT, id TEXT, version INTEGER, body BLOB, PRIMARY KEY (name, id, version))"
+        )
         self._database.execute("BEGIN")
 
     def get(self, name: str, aggregate_id: str) -> tuple[int, bytes | None]:
@@ -56,13 +59,31 @@ class ScratchStates:
         )
         self._database.executemany("INSERT INTO stream VALUES (?, ?, ?, ?, ?, ?)", rows)
 
-    def stream(self, name: str, aggregate_id: str, version: int) -> tuple[StoredEvent, ...]:
-        """The events of a stream up to this version."""
+    def stream(self, name: str, aggregate_id: str, after: int, version: int) -> tuple[StoredEvent, ...]:
+        """The events of a stream behind version `after`, up to `version`."""
         found = self._database.execute(
-            "SELECT event, event_version, body FROM stream WHERE name = ? AND id = ? AND version <= ? ORDER BY version",
-            (name, aggregate_id, version),
+            "SELECT event, event_version, body FROM stream "
+            "WHERE name = ? AND id = ? AND version > ? AND version <= ? ORDER BY version",
+            (name, aggregate_id, after, version),
         )
         return tuple(StoredEvent(*row) for row in found)
+
+    def snapshot(self, name: str, aggregate_id: str, version: int) -> tuple[int, bytes | None]:
+        """The latest snapshot not later than `version`, and the version that it is of; 0 and none: there is none."""
+        found: tuple[int, bytes | None] | None = self._database.execute(
+            "SELECT version, body FROM snapshot WHERE name = ? AND id = ? AND version <= ? "
+            "ORDER BY version DESC LIMIT 1",
+            (name, aggregate_id, version),
+        ).fetchone()
+        return found or (0, None)
+
+    def keep_snapshot(self, name: str, aggregate_id: str, version: int, body: bytes, oldest: int) -> None:
+        """Another one; those go that nobody needs who asks for version `oldest` or a later one."""
+        self._database.execute("INSERT INTO snapshot VALUES (?, ?, ?, ?)", (name, aggregate_id, version, body))
+        before, _ = self.snapshot(name, aggregate_id, oldest)
+        self._database.execute(
+            "DELETE FROM snapshot WHERE name = ? AND id = ? AND version < ?", (name, aggregate_id, before)
+        )
 
     def close(self) -> None:
         """Let go of everything."""
