@@ -123,6 +123,10 @@ class ForgetfulStore:
         """As little."""
         return ()
 
+    def finished(self, position: int) -> None:
+        """None is known."""
+        del position
+
     def parked_keys(self) -> Mapping[str, int]:
         """No key is parked."""
         return {}

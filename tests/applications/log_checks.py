@@ -64,7 +64,15 @@ ABSENT: dict[str, str] = {
         SELECT o.position FROM outcome o WHERE o.status = 'started'
         AND 1 <> (SELECT count(*) FROM message m WHERE m.causation = o.position AND m.redrives IS NULL)
     """,
-    "something has started and is not finished": "SELECT position FROM started",
+    "something has started and is not finished": """
+        SELECT position FROM started UNION ALL
+        SELECT position FROM outcome WHERE status = 'started' AND position NOT IN (SELECT position FROM finished)
+    """,
+    "something has finished as what it did not cause, or before it started": """
+        SELECT f.position FROM finished f LEFT JOIN outcome s ON s.position = f.position AND s.status = 'started'
+        LEFT JOIN outcome o ON o.position = f.outcome LEFT JOIN message m ON m.position = f.outcome
+        WHERE s.position IS NULL OR o.position IS NULL OR m.causation IS NOT f.position
+    """,
     "something is parked that did not retire so, or the other way round": """
         SELECT position FROM (SELECT position FROM parked UNION ALL
         SELECT position FROM outcome WHERE status = 'parked'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,11 +14,17 @@ from driven import (
     CommandFailed,
     CommandIdReused,
     Event,
+    Placement,
     Settings,
     WorkerSettings,
     open_bus,
 )
 from driven.adapters.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from driven.service.event_store import LogRecord
 
 INLINE = Settings(workers=WorkerSettings(count=0))
 
@@ -142,3 +149,50 @@ async def test_an_id_is_remembered_by_the_log_and_not_by_the_bus() -> None:
         assert await bus.handle(Charge("visa", 5), command_id="order-1") == outcome
         assert bus.statistics().admitted == 0
         assert (await bus.handle(Charge("visa", 5), command_id="order-2")).position == 5
+
+
+class Audit(Command):
+    year: int
+
+
+class Audited(Event):
+    year: int
+
+
+auditing = Application("auditing")
+
+
+@auditing.handles(Audit, detached=True, placement=Placement.WORKER)
+def audit(command: Audit) -> Audited:
+    """Takes long, in life."""
+    return Audited(command.year)
+
+
+class AskedStore(MemoryStore):
+    """Notes how many records are read of it."""
+
+    asked = 0
+
+    def read(self, after: int, limit: int) -> Sequence[LogRecord]:
+        """Read, and note it."""
+        found = super().read(after, limit)
+        self.asked += len(found)
+        return found
+
+
+@on_both_loops
+async def test_a_long_command_is_answered_from_the_log_however_much_came_after_it() -> None:
+    """U5, O9: where its outcome stands is known; the bus does not look through the log for it meanwhile."""
+    store = AskedStore()
+    async with open_bus(auditing, INLINE, store=store) as bus:
+        first = await bus.submit(Audit(1), command_id="the first")
+        said = (await first.handled()).events
+        for year in range(2, 300):
+            await bus.handle(Audit(year))
+        store.asked = 0
+
+        again = await bus.submit(Audit(1), command_id="the first")
+        outcome = await again.handled()
+
+    assert (outcome.events, outcome.position) == (said, first.position)
+    assert store.asked == len(said)

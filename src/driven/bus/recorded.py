@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from driven.bus.receipts import Receipt, Settlement
 from driven.errors import CommandFailed, CommandIdReused, CommandParked
 from driven.service.built_in import type_id_of
-from driven.service.event_store import READ_CHUNK, LoggedMessage, LoggedOutcome, LogRecord, MessageKind, Status
+from driven.service.event_store import READ_CHUNK, LoggedMessage, LoggedOutcome, LogRecord, Status
 
 if TYPE_CHECKING:
     from driven.domain.messages import Event
@@ -96,25 +96,13 @@ def _latest(receipt: Receipt, record: LogRecord, store: EventStore) -> LoggedOut
         if outcome.status is Status.STARTED:
             receipt.will_start()
             receipt.start()
-            found = _late(outcome.position, store)
+            found = store.finished(outcome.position)
         elif outcome.status in {Status.MOVED, Status.PARKED}:
             parked = outcome if outcome.status is Status.PARKED else parked
             found = store.redriven(outcome.position)
         else:
             return outcome
     return parked
-
-
-def _late(started: int, store: EventStore) -> LogRecord | None:
-    """Where the outcome of a command stands that retired as started: a command is else caused by events only (O9)."""
-    position = started
-    while records := store.read(position, READ_CHUNK):
-        for record in records:
-            message = record.message
-            if message.kind is MessageKind.COMMAND and message.envelope.causation == started and record.outcome:
-                return record
-        position = records[-1].message.envelope.position
-    return None
 
 
 def _events(caused: tuple[int, int], store: EventStore, catalog: Catalog) -> tuple[Event, ...]:

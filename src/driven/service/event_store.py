@@ -268,6 +268,12 @@ class EventStore(Protocol):
         That is: no command that names such a position as its cause has an outcome.
         """
 
+    def finished(self, position: int) -> LogRecord | None:
+        """The command that has the outcome of the one that retired as started at `position` (O9).
+
+        None: it has not retired yet. Asked on the bus thread, so it is found however long the log is.
+        """
+
     def parked_keys(self) -> Mapping[str, int]:
         """The keys that are parked, each with the lowest position of its parked messages that are not released (F2)."""
 

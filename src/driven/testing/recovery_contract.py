@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from driven.domain.messages import Envelope
-from driven.service.event_store import Batch, LoggedMessage, LoggedOutcome, MessageKind, Status
+from driven.service.event_store import Batch, LoggedMessage, LoggedOutcome, LogRecord, MessageKind, Status
 from driven.wire import Failure
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class RecoveryContract:
         started = [retires(1, Status.STARTED), retires(2, Status.STARTED), retires(3)]
         store.append(Batch([message(position) for position in range(1, 4)], started))
         assert list(store.unfinished()) == [1, 2]
+        assert [store.finished(position) for position in range(5)] == [None] * 5
 
         store.append(Batch([message(4, 1), message(5, 3, kind="event")], [retires(5)]))
         again = self.reopened(store)
@@ -82,8 +83,11 @@ class RecoveryContract:
 
         again.append(Batch([message(6, 2)], [retires(4, Status.FAILED)]))
         assert list(again.unfinished()) == [2]
+        assert again.finished(1) == LogRecord(message(4, 1), retires(4, Status.FAILED))
+        assert again.finished(2) is None
         again.append(Batch([], [retires(6)]))
         assert list(again.unfinished()) == []
+        assert again.finished(2) == LogRecord(message(6, 2), retires(6))
         again.close()
 
     def test_a_key_is_parked_since_the_first_of_its_messages_that_is(self, store: EventStore) -> None:

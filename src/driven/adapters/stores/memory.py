@@ -49,6 +49,10 @@ class MemoryStore:
         self._by_command_id: dict[str, int] = {}
         self._redriven: dict[int, int] = {}
         """By the position that is redriven, that of the message which stands instead of it."""
+        self._started: dict[int, int] = {}
+        """By the position of a command that has started, that of its outcome; 0: it has not retired."""
+        self._looked_at = 0
+        """How many retirements `_started` knows of."""
         self._aside: Final = MemoryAside(STORE)
         self._is_open = False
         self._lock = threading.Lock()
@@ -156,12 +160,15 @@ class MemoryStore:
     def unfinished(self) -> Sequence[int]:
         """Positions of the commands that have started, and whose outcome has not retired."""
         with self._lock:
-            started = {one.position for one in self._retired if one.status is Status.STARTED}
-            for outcome in self._retired if started else ():
-                message = self._messages[outcome.position - 1]
-                if message.kind is MessageKind.COMMAND:
-                    started.discard(message.envelope.causation)
-            return sorted(started)
+            self._catch_up_with_started()
+            return sorted(position for position, outcome in self._started.items() if not outcome)
+
+    def finished(self, position: int) -> LogRecord | None:
+        """The command that has the outcome of the one that started at `position`, if it has retired."""
+        with self._lock:
+            self._catch_up_with_started()
+            found = self._started.get(position, 0)
+            return self._records(found - 1, 1)[0] if found else None
 
     def parked_keys(self) -> Mapping[str, int]:
         """The keys of which something is parked, each with the lowest position of it."""
@@ -205,6 +212,18 @@ class MemoryStore:
             self._is_open = False
 
     # Under the lock.
+
+    def _catch_up_with_started(self) -> None:
+        """Note what has started and what has finished since the last look: `append` is not to pay for it."""
+        since, self._looked_at = self._retired[self._looked_at :], len(self._retired)
+        for outcome in since:
+            if outcome.status is Status.STARTED:
+                self._started.setdefault(outcome.position, 0)
+            elif self._started:
+                message = self._messages[outcome.position - 1]
+                cause = message.envelope.causation
+                if message.kind is MessageKind.COMMAND and self._started.get(cause) == 0:
+                    self._started[cause] = outcome.position
 
     def _records(self, after: int, limit: int) -> list[LogRecord]:
         messages = self._messages[after : after + limit]

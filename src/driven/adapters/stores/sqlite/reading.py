@@ -70,6 +70,7 @@ UNRETIRED: Final = f"""
     ORDER BY m.position LIMIT ?
 """  # noqa: S608 - a constant
 UNFINISHED: Final = "SELECT position FROM started ORDER BY position"
+FINISHED: Final = f"{_RECORDS} WHERE m.position = (SELECT outcome FROM finished WHERE position = ?)"  # noqa: S608 - a constant
 PARKED_KEYS: Final = (
     'SELECT "key", min(position) FROM parked WHERE NOT is_released AND "key" IS NOT NULL GROUP BY "key"'
 )
@@ -139,6 +140,11 @@ class Readers:
     def unfinished(self) -> Sequence[int]:
         """Positions of the commands that have started, and whose outcome has not retired."""
         return [position for (position,) in self.all(UNFINISHED)]
+
+    def finished(self, position: int) -> LogRecord | None:
+        """The command that has the outcome of the one that started at `position`, if it has retired."""
+        row = self.one(FINISHED, position)
+        return None if row is None else record_of(row)
 
     def parked_keys(self) -> Mapping[str, int]:
         """The keys of which something is parked, each with the lowest position of it."""

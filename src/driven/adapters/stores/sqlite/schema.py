@@ -116,6 +116,15 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "INSERT INTO message_type SELECT DISTINCT kind, name, version FROM message",
     ),
     ("CREATE INDEX message_redrives ON message (redrives) WHERE redrives IS NOT NULL",),
+    (
+        "CREATE TABLE finished (position INTEGER PRIMARY KEY, outcome INTEGER NOT NULL)",
+        """
+        INSERT INTO finished
+        SELECT s.position, min(m.position) FROM message AS m JOIN outcome AS o ON o.position = m.position
+        JOIN outcome AS s ON s.position = m.causation
+        WHERE m.kind = 'command' AND s.status = 'started' GROUP BY s.position
+        """,
+    ),
 )
 """Step n makes version n + 1 out of version n. A step that was released is never changed: add another."""
 

@@ -156,6 +156,10 @@ class SqliteStore:
         """Positions of the commands that have started, and whose outcome has not retired."""
         return self._readers.unfinished()
 
+    def finished(self, position: int) -> LogRecord | None:
+        """The command that has the outcome of the one that started at `position`, if it has retired."""
+        return self._readers.finished(position)
+
     def parked_keys(self) -> Mapping[str, int]:
         """The keys of which something is parked, each with the lowest position of it."""
         return self._readers.parked_keys()

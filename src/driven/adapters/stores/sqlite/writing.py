@@ -36,11 +36,14 @@ TYPES: Final = "INSERT INTO message_type (kind, name, version) {}"
 KIND: Final = "SELECT document IS NULL FROM aggregate WHERE name = ? LIMIT 1"
 """Whether aggregates of a name are streams: all of them are, or none."""
 FINISH: Final = """
-    DELETE FROM started WHERE position IN (
-        SELECT m.causation FROM outcome AS o JOIN message AS m ON m.position = o.position
-        WHERE o.retired_order > ? AND m.kind = 'command'
-    )
+    INSERT INTO finished (position, outcome)
+    SELECT s.position, min(o.position) FROM outcome AS o JOIN message AS m ON m.position = o.position
+    JOIN started AS s ON s.position = m.causation
+    WHERE o.retired_order > ? AND m.kind = 'command' GROUP BY s.position
 """
+FORGET_FINISHED: Final = (
+    "DELETE FROM started WHERE position IN (SELECT position FROM started JOIN finished USING (position))"
+)
 
 
 class Writer:
@@ -169,7 +172,10 @@ class Writer:
         unfinished = self._unfinished + len(started)
         if not unfinished or not batch.retired:
             return unfinished
-        return unfinished - self._connection.execute(FINISH, (self._retired,)).rowcount
+        finished = self._connection.execute(FINISH, (self._retired,)).rowcount
+        if finished:
+            self._connection.execute(FORGET_FINISHED)
+        return unfinished - finished
 
     def _begin(self) -> None:
         self._connection.execute("BEGIN IMMEDIATE")

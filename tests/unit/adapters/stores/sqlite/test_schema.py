@@ -70,6 +70,29 @@ def test_a_log_of_each_older_schema_is_brought_up_to_date_when_it_is_opened(vers
     assert run(path, tables) == run(fresh, tables)
 
 
+def test_long_commands_of_an_older_log_are_known_to_have_finished(tmp_path: Path) -> None:
+    """U5, O9: one that has, one whose outcome has a position only, and one that a reaction caused behind an event."""
+    path = tmp_path / "old.db"
+    as_of(path, 3)
+    columns = "position, kind, name, version, correlation, causation, hop, recorded_at_ns, payload"
+    messages = [(1, 0), (2, 0), (3, 1), (4, 2), (5, 3)]
+    values = ", ".join(
+        f"({position}, 'command', 'shop.Order', 1, 1, {cause}, 0, 1, x'80')" for position, cause in messages
+    )
+    run(path, f"INSERT INTO message ({columns}) VALUES {values}")  # noqa: S608 - constants
+    retired = [(1, "started"), (2, "started"), (3, "succeeded"), (5, "succeeded")]
+    values = ", ".join(f"({one}, {order}, '{status}', 1, 0, 0)" for order, (one, status) in enumerate(retired, 1))
+    columns = "position, retired_order, status, attempts, first_caused, caused"
+    run(path, f"INSERT INTO outcome ({columns}) VALUES {values}", "INSERT INTO started VALUES (2)")  # noqa: S608 - constants
+
+    with closing(SqliteStore(path)) as store:
+        store.open()
+        found = [store.finished(position) for position in range(1, 6)]
+        assert list(store.unfinished()) == [2]
+
+    assert [one and one.message.envelope.position for one in found] == [3, None, None, None, None]
+
+
 ADDED = "CREATE TABLE added (position INTEGER)"
 
 
