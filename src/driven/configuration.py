@@ -31,6 +31,7 @@ from driven.settings import (
     DEFAULT_FILE,
     DEFAULT_GROUP,
     ENVIRONMENT,
+    SECRETS,
     CommandSettings,
     CpuPlaces,
     GroupCount,
@@ -217,7 +218,8 @@ class _Reader:
         try:
             return self._convert(raw, kind, strict=place not in self._variables)
         except msgspec.ValidationError:
-            self.faults[place] = f"= {_shown(raw)} is not valid; give {_allowed(kind)}"
+            shown = "..." if kind in SECRETS else _shown(raw)
+            self.faults[place] = f"= {shown} is not valid; give {_allowed(kind)}"
             return msgspec.UNSET
 
 

@@ -57,7 +57,10 @@ StoreUrl: TypeAlias = Annotated[str, _words('"memory://" or "sqlite:///" and the
 Durability: TypeAlias = Annotated[Literal["each", "group", "none"], _words('"each", "group" or "none"')]
 HostName: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, description="an address or the name of a host")]
 PortNumber: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65_535, description="a whole number from 0 to 65535")]
-Secret: TypeAlias = Annotated[str, _words("text")]
+Token: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[!-~]*$", description="visible ASCII without spaces")]
+Secret: TypeAlias = Annotated[str, msgspec.Meta(pattern="^(.{16,})?$", description="text of at least 16 characters")]
+SECRETS: Final = (Token, Secret)
+"""Types of values that no message shows."""
 UpToMostWorkers: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1024)]
 WorkerCount: TypeAlias = Annotated[UpToMostWorkers | Literal["auto"], _words('"auto" or a whole number from 0 to 1024')]
 WorkerKind: TypeAlias = Annotated[Literal["auto", "processes", "threads"], _words('"auto", "processes" or "threads"')]
@@ -131,7 +134,7 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     port: PortNumber = 8000
     """The port to listen on; 0: any that is free."""
 
-    token: Secret = ""
+    token: Token = ""
     """The bearer token without which nothing but health is answered; empty: none is asked for. Better given as
     DRIVEN_HTTP_TOKEN than in a file."""
 
@@ -139,7 +142,8 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether other machines may reach this one without a token and without an `authorize` hook."""
 
     receipt_secret: Secret = ""
-    """What receipts are signed with; empty: something new at each start, after which older receipts are void."""
+    """What receipts are signed with, at least 16 characters; empty: something new at each start, after which older
+    receipts are void."""
 
     wait_s: Seconds = 5.0
     """How long an answer waits for its command to be handled, if the request does not say, in seconds; then 202."""
@@ -157,13 +161,20 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The largest body that is taken, in bytes; beyond, 413."""
 
     body_timeout_s: PositiveSeconds = 10.0
-    """How long a body may take to come in, in seconds; beyond, 408."""
+    """How long the head of a request may take to come in, then its body, in seconds; beyond, 408. Also how long a
+    client may take nothing of its answer."""
 
     head_timeout_s: PositiveSeconds = 60.0
     """How long the head of the queue may be blocked before ``/health/ready`` says no, in seconds."""
 
     docs: Truth = True
     """Whether there is a page at ``/docs`` to try the API on."""
+
+    def __repr__(self) -> str:
+        """Without what nobody is told."""
+        hidden = {name: "..." for name in ("token", "receipt_secret") if getattr(self, name)}
+        told = {**msgspec.structs.asdict(self), **hidden}
+        return f"HttpSettings({', '.join(f'{name}={value!r}' for name, value in told.items())})"
 
 
 class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):

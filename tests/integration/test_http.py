@@ -27,7 +27,7 @@ from driven import (
 )
 from driven.adapters.stores.memory import MemoryStore
 from driven.entrypoints.http import Api, HttpApi, Request, asgi
-from driven.entrypoints.http.server import check_reach
+from driven.entrypoints.http.reach import check_reach
 from driven.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ async def test_a_token_keeps_everybody_else_out() -> None:
 async def test_authorize_decides_about_each_command() -> None:
     """Only True is a yes; what raises is a no, and is not told."""
 
-    async def authorize(request: Request, command: Command) -> bool:
+    async def authorize(request: Request, command: Command | None) -> bool:
         assert isinstance(command, shop.PlaceOrder)
         if command.order_id == "raises":
             raise RuntimeError("the password is 1234")

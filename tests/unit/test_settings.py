@@ -17,6 +17,7 @@ from driven.settings import (
     BusSettings,
     CommandSettings,
     GroupSettings,
+    HttpSettings,
     Settings,
     StoreSettings,
     WorkerSettings,
@@ -718,3 +719,28 @@ def test_no_junk_raises_anything_but_settings_errors(
 
     assert "it is not TOML" not in str(read)
     assert isinstance(read, SettingsError) or validate(read) == []
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"DRIVEN_HTTP_TOKEN": "hunter two"},
+        {"DRIVEN_HTTP_TOKEN": "hunter\u20ac"},
+        {"DRIVEN_HTTP_RECEIPT_SECRET": "hunter"},
+    ],
+)
+def test_a_secret_that_cannot_be_one_is_named_and_not_shown(tmp_path: Path, variables: dict[str, str]) -> None:
+    """No request could ever carry it, or anybody could guess it."""
+    (fault,) = faults(tmp_path, "", variables)
+
+    assert fault.startswith(f"{next(iter(variables))} = ... is not valid; give ")
+    assert "hunter" not in fault
+
+
+def test_settings_show_no_secret() -> None:
+    """They are printed into logs, and into what tests say."""
+    http = HttpSettings(token="hunter2", receipt_secret="hunter2hunter2hunter2", port=1)  # noqa: S106 - opens nothing
+    shown = repr(Settings(http=http))
+
+    assert "hunter2" not in shown
+    assert "port=1" in shown

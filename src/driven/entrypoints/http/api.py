@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from driven.entrypoints.http.binding import Binding, Unbindable, read_binding
-from driven.errors import RegistrationError
 from driven.service.naming import qualified_name
 
 if TYPE_CHECKING:
@@ -23,12 +21,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-METHODS: Final = ("POST", "PUT", "PATCH", "DELETE")
-"""Methods that may stand for a command: those that change something."""
-
-RESERVED: Final = ("/commands", "/receipts", "/health", "/metrics", "/openapi.json", "/docs")
-"""Paths that are taken, with all below them."""
-
 
 class NotedRoute(msgspec.Struct, frozen=True):
     """One use of `Api.route` or `Api.query`."""
@@ -36,20 +28,6 @@ class NotedRoute(msgspec.Struct, frozen=True):
     method: str
     path: str
     function: Any
-
-
-class Route(msgspec.Struct, frozen=True):
-    """A route that was checked."""
-
-    method: str
-    path: str
-    function: Any
-    binding: Binding
-
-    @property
-    def is_query(self) -> bool:
-        """Whether it reads, and issues no command."""
-        return self.method == "GET"
 
 
 class Api:
@@ -61,7 +39,7 @@ class Api:
         *,
         title: str = "",
         version: str = "0",
-        authorize: Callable[[Request, Command], bool | Awaitable[bool]] | None = None,
+        authorize: Callable[[Request, Command | None], bool | Awaitable[bool]] | None = None,
         refusals: Sequence[type[Exception]] = (),
     ) -> None:
         """Wire nothing yet.
@@ -70,7 +48,9 @@ class Api:
             application: whose commands are reached; those that say ``exposed=True``, and no others.
             title: how its OpenAPI document is called; empty: as the application.
             version: the version of that document.
-            authorize: whether this request may issue this command; asked before the bus is. An exception is a no.
+            authorize: whether this request may issue this command; or read, where it issues none: queries, receipts,
+                metrics and the documents of the API. Asked before the bus is, on its thread, for all but health. Only
+                True is a yes.
             refusals: errors with which handlers refuse a command on purpose: their text is shown to whoever sent it,
                 with status 422. The text of all others stays inside, and the answer is 500.
 
@@ -93,47 +73,9 @@ class Api:
         """
         return self._noting("GET", path)
 
-    def routes(self) -> tuple[Route, ...]:
-        """The routes, checked.
-
-        Raises:
-            RegistrationError: with everything that is wrong with them.
-
-        """
-        faults: list[str] = []
-        routes: list[Route] = []
-        taken: set[tuple[str, str]] = set()
-        for noted in self.noted:
-            name = f"{noted.method} {noted.path} ({qualified_name(noted.function)})"
-            if fault := _fault(noted, taken):
-                faults.append(f"{name} {fault}")
-                continue
-            taken.add((noted.method, noted.path))
-            try:
-                binding = read_binding(noted.function, noted.path)
-            except Unbindable as error:
-                faults.append(f"{name} {error}")
-            else:
-                routes.append(Route(noted.method, noted.path, noted.function, binding))
-        if faults:
-            raise RegistrationError(self.application.name, faults)
-        return tuple(routes)
-
     def _noting(self, method: str, path: str) -> Callable[[F], F]:
         def note(function: F) -> F:
             self.noted.append(NotedRoute(method, path, function))
             return function
 
         return note
-
-
-def _fault(noted: NotedRoute, taken: set[tuple[str, str]]) -> str:
-    if noted.method != "GET" and noted.method not in METHODS:
-        return f"is no method for a command; use one of {', '.join(METHODS)}"
-    if not noted.path.startswith("/"):
-        return "does not begin with a slash; write /" + noted.path
-    if any(noted.path == one or noted.path.startswith(one + "/") for one in RESERVED):
-        return f"is taken by Driven, as {', '.join(RESERVED)} are; use another path"
-    if (noted.method, noted.path) in taken:
-        return "is registered twice; drop one"
-    return ""

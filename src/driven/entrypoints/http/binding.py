@@ -132,6 +132,8 @@ def read_binding(function: Callable[..., Any], path: str) -> Binding:
         hints = typing.get_type_hints(function, include_extras=True)
     except Exception as error:
         raise Unbindable(f"has an annotation that cannot be read ({error}); import what it names") from error
+    if inspect.iscoroutinefunction(function):
+        raise Unbindable("is a coroutine function, but runs on the bus's thread between commands; make it a plain one")
     if "return" not in hints:
         raise Unbindable("has no return annotation; annotate what it returns")
     fields: dict[str, list[Field]] = {"path": [], "query": [], "body": [], "request": [], "injected": []}

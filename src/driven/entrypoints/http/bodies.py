@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from starlette.requests import ClientDisconnect
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from driven.settings import HttpSettings
 
 
+_LONGEST_LENGTH: Final = 20
+"""Digits of a length in bytes; one with more is no less wrong for being longer."""
+
+
 async def body_of(request: Request, settings: HttpSettings, *, must_be_json: bool) -> bytes:
     """The body of a request.
 
@@ -24,9 +28,12 @@ async def body_of(request: Request, settings: HttpSettings, *, must_be_json: boo
     """
     if must_be_json and not _is_json(request.headers.get("content-type", "")):
         raise Problem(415, "The body is not said to be JSON", "Send Content-Type: application/json.")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        detail = "Send it as it is, without Content-Encoding."
+        raise Problem(415, "The body is encoded", detail, headers={"Accept-Encoding": "identity"})
     bound = settings.max_body_bytes
     declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > bound:
+    if declared.isascii() and declared.isdigit() and (len(declared) > _LONGEST_LENGTH or int(declared) > bound):
         raise _too_large(bound)
     parts, size = [], 0
     try:

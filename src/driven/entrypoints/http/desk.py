@@ -11,8 +11,6 @@ on the bus's event loop.
 from __future__ import annotations
 
 import asyncio
-import inspect
-import logging
 from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
@@ -27,12 +25,11 @@ if TYPE_CHECKING:
     from driven.domain.messages import Command
     from driven.entrypoints.http.api import Api
     from driven.entrypoints.http.binding import Request
+    from driven.entrypoints.http.doors import Doors
     from driven.entrypoints.http.terms import Terms
     from driven.entrypoints.http.tickets import Tickets
     from driven.service.catalog import Catalog
     from driven.settings import HttpSettings
-
-logger = logging.getLogger("driven.http")
 
 RETRY_AFTER_S: Final = 1
 """When it may be worth sending a command again that there was no room for, in seconds."""
@@ -41,9 +38,9 @@ RETRY_AFTER_S: Final = 1
 class Desk:
     """Takes commands of one API for one bus."""
 
-    def __init__(self, api: Api, catalog: Catalog, settings: HttpSettings, tickets: Tickets) -> None:
+    def __init__(self, api: Api, catalog: Catalog, settings: HttpSettings, tickets: Tickets, doors: Doors) -> None:
         """The bus comes with each call: it opens later."""
-        self._authorize: Final = api.authorize
+        self._doors: Final = doors
         self._settings: Final = settings
         self._tickets: Final = tickets
         self.telling: Final = Telling(catalog, api.refusals)
@@ -66,7 +63,7 @@ class Desk:
             Problem: it was refused, or did not do what it was told.
 
         """
-        await self._check_allowed(request, command)
+        await self._doors.check(request, command)
         if self._open >= self._settings.max_in_flight:
             raise Problem(
                 429,
@@ -90,19 +87,6 @@ class Desk:
         if terms.applied:
             headers["Preference-Applied"] = terms.applied
         return Response(encode(answer), 200 if is_done else 202, headers=headers, media_type="application/json")
-
-    async def _check_allowed(self, request: Request, command: Command) -> None:
-        if self._authorize is None:
-            return
-        try:
-            allowed = self._authorize(request, command)
-            if inspect.isawaitable(allowed):
-                allowed = await allowed
-        except Exception:
-            logger.exception("authorize raised, so %s is not allowed.", type(command).__name__)
-            allowed = False
-        if allowed is not True:
-            raise Problem(403, "That is not allowed")
 
     async def _submit(self, bus: MessageBus, command: Command, terms: Terms) -> Receipt:
         try:

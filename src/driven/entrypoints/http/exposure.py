@@ -53,18 +53,22 @@ def _name(registry: Registry, event: type[Event]) -> str:
 
 
 def _faults(one: Exposed) -> list[str]:
-    return [
+    faults = [
         f"{one.name} is exposed, but {kind.__name__} cannot be sent as JSON ({error}); "
         f"use types that JSON has, or drop exposed=True"
         for kind in (one.command, *(event for _, event in one.events))
-        if (error := _refusal(kind))
+        if (error := json_refusal(kind))
     ]
+    if "/" in one.name:
+        faults.append(f"{one.name} is exposed, but no path leads to a name with a slash; give it another message_name")
+    return faults
 
 
-def _refusal(kind: type[Any]) -> str:
+def json_refusal(kind: Any) -> str:  # noqa: ANN401 - any type annotation
+    """Why JSON cannot hold values of a type; empty: it can."""
     try:
         msgspec.json.Decoder(kind)
         msgspec.json.schema_components([kind])
     except TypeError as error:
-        return str(error)
+        return str(error).rpartition("\n")[2]
     return ""

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from driven.domain.messages import Event
-    from driven.entrypoints.http.api import Api, Route
+    from driven.entrypoints.http.api import Api
     from driven.entrypoints.http.binding import Field
     from driven.entrypoints.http.exposure import Exposed
+    from driven.entrypoints.http.routes import Route
     from driven.service.catalog import Catalog
     from driven.settings import HttpSettings
 
@@ -100,8 +101,8 @@ def _bound(schema: Any) -> None:  # noqa: ANN401 - any part of a schema
 
 def document(
     api: Api, exposed: tuple[Exposed, ...], own: tuple[Route, ...], catalog: Catalog, settings: HttpSettings
-) -> bytes:
-    """The document, as JSON."""
+) -> dict[str, Any]:
+    """The document, ready to become JSON; but for where the API is mounted, which each request tells: `servers`."""
     schemas = _Schemas([kind for one in exposed for kind in _types(one)] + [kind for one in own for kind in _used(one)])
     events = {name: _event(schemas, catalog, name, kind) for one in exposed for name, kind in one.events}
     paths: dict[str, Any] = {}
@@ -119,7 +120,12 @@ def document(
     if settings.token:
         whole["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         whole["security"] = [{"token": []}]
-    return msgspec.json.format(msgspec.json.encode(whole), indent=1)
+    return whole
+
+
+def servers(base: str) -> dict[str, Any]:
+    """Where the paths of the document begin; nothing: where they say."""
+    return {"servers": [{"url": base}]} if base else {}
 
 
 def _types(one: Exposed) -> list[Any]:

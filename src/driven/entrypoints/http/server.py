@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
-import ipaddress
 import socket
 import sys
 import time
@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
+from driven.entrypoints.http.connections import Connection
+from driven.entrypoints.http.reach import OnlyFromHere, check_reach, is_guarded
 from driven.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -69,8 +71,8 @@ def _freeze() -> None:
 async def _serve(api: HttpApi, listener: socket.socket) -> None:
     server = _Server(
         uvicorn.Config(
-            api,
-            http="httptools",
+            api if is_guarded(api) else OnlyFromHere(api),
+            http=functools.partial(Connection, longest_s=api.settings.http.body_timeout_s),  # type: ignore[arg-type]  # it is called, and no more
             ws="none",
             lifespan="off",
             access_log=False,
@@ -87,32 +89,6 @@ async def _serve(api: HttpApi, listener: socket.socket) -> None:
         server.should_exit = True
         await asyncio.wait({serving})
     serving.result()
-
-
-def check_reach(api: HttpApi, source: str) -> None:
-    """Refuse to be reached by anybody.
-
-    Raises:
-        SettingsError: the address is not this machine's own, and nothing keeps anybody out.
-
-    """
-    http = api.settings.http
-    if http.token or http.allow_anonymous or api.api.authorize is not None or _is_own(http.host):
-        return
-    fault = (
-        f"[http] host = {http.host!r} can be reached from other machines, and nothing keeps anybody out; set "
-        f"DRIVEN_HTTP_TOKEN, give Api(authorize=...), or say [http] allow_anonymous = true"
-    )
-    raise SettingsError(source, [fault])
-
-
-def _is_own(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @contextlib.contextmanager

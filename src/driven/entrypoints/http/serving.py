@@ -12,7 +12,6 @@ does inside an application that mounts it; everything runs on the event loop of 
 from __future__ import annotations
 
 import contextlib
-import hmac
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,21 +22,22 @@ from starlette.routing import Route as StarletteRoute
 
 from driven.bootstrap import open_bus
 from driven.configuration import load_settings
-from driven.domain.messages import Command
 from driven.entrypoints.http.answers import encode
-from driven.entrypoints.http.api import Api, Route
+from driven.entrypoints.http.api import Api
 from driven.entrypoints.http.binding import Request, decoded
 from driven.entrypoints.http.bodies import body_of
 from driven.entrypoints.http.desk import Desk
+from driven.entrypoints.http.doors import Doors
 from driven.entrypoints.http.exposure import exposed_commands
 from driven.entrypoints.http.health import readiness
 from driven.entrypoints.http.metrics import exposition
-from driven.entrypoints.http.openapi import document
+from driven.entrypoints.http.openapi import document, servers
 from driven.entrypoints.http.page import page, static
 from driven.entrypoints.http.problems import Problem
+from driven.entrypoints.http.routes import Route, checked_routes
 from driven.entrypoints.http.terms import terms_of
 from driven.entrypoints.http.tickets import Tickets
-from driven.entrypoints.http.watching import watch
+from driven.entrypoints.http.watching import LAST_STEP, watch
 from driven.errors import DrivenError
 from driven.service.application import Application
 from driven.service.registry import build_registry
@@ -54,6 +54,9 @@ if TYPE_CHECKING:
     Endpoint = Callable[[starlette.requests.Request], Awaitable[Response]]
 
 logger = logging.getLogger("driven.http")
+
+_SHOWN: Final = 200
+"""Characters of a path that are told."""
 
 
 def asgi(api: Api | Application, settings: Settings | None = None) -> HttpApi:
@@ -73,26 +76,31 @@ class HttpApi:
     def __init__(self, api: Api, settings: Settings) -> None:
         """Check everything that can be checked without a bus."""
         registry = build_registry(api.application)
-        registry.injector.close()
         self.api: Final = api
         self.settings: Final = settings
         self._http: Final = settings.http
         self._exposed: Final = exposed_commands(registry)
-        self._catalog: Final = registry.catalog
+        self._commands: Final = frozenset(one.command for one in self._exposed.values())
         self._tickets: Final = Tickets(settings.http.receipt_secret)
-        self._desk: Final = Desk(api, registry.catalog, settings.http, self._tickets)
+        self._doors: Final = Doors(settings.http.token, api.authorize)
+        self._desk: Final = Desk(api, registry.catalog, settings.http, self._tickets, self._doors)
         self._bus: MessageBus | None = None
-        own = api.routes()
+        own = checked_routes(api, registry, self._commands)
+        registry.injector.close()
         self._document: Final = document(api, tuple(self._exposed.values()), own, registry.catalog, settings.http)
         self._starlette: Final = Starlette(
             routes=self._routes(own),
             lifespan=self._lifespan,
             exception_handlers={HTTPException: _told_by_starlette},
         )
+        self._starlette.router.redirect_slashes = False  # it would lead to whatever host a request names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        await self._starlette(scope, receive, send)
+        if scope["type"] == "http" and (refusal := self._doors.refusal(scope)):
+            await refusal.response()(scope, receive, send)
+        else:
+            await self._starlette(scope, receive, send)
 
     @contextlib.asynccontextmanager
     async def opened(self, bus: MessageBus | None = None) -> AsyncIterator[MessageBus]:
@@ -131,38 +139,31 @@ class HttpApi:
             yield
 
     def _routes(self, own: tuple[Route, ...]) -> list[StarletteRoute]:
-        inside = [
-            ("POST", "/commands/{name}", self._command),
-            ("GET", "/receipts/{receipt}", self._receipt),
-            ("GET", "/metrics", self._metrics),
-            ("GET", "/openapi.json", self._openapi),
-            *((one.method, one.path, self._own(one)) for one in own),
+        reading = [
+            ("/receipts/{receipt}", self._receipt),
+            ("/metrics", self._metrics),
+            ("/openapi.json", self._openapi),
+            *((one.path, self._query(one)) for one in own if one.is_query),
         ]
         if self._http.docs:
-            inside += [("GET", "/docs", self._docs), ("GET", "/docs/{file}", self._static)]
-        routes = [
-            StarletteRoute(path, _answering(self._behind_token(endpoint)), methods=[method])
-            for method, path, endpoint in inside
+            reading += [("/docs", self._docs), ("/docs/{file}", self._static)]
+        endpoints = [
+            ("POST", "/commands/{name}", self._command),
+            *(("GET", path, self._reading(endpoint)) for path, endpoint in reading),
+            *((one.method, one.path, self._own(one)) for one in own if not one.is_query),
+            ("GET", "/health/live", self._live),
+            ("GET", "/health/ready", self._ready),
         ]
-        routes += [
-            StarletteRoute("/health/live", _answering(self._live), methods=["GET"]),
-            StarletteRoute("/health/ready", _answering(self._ready), methods=["GET"]),
-        ]
-        return routes
+        return [StarletteRoute(path, _answering(endpoint), methods=[method]) for method, path, endpoint in endpoints]
 
-    def _behind_token(self, endpoint: Endpoint) -> Endpoint:
-        token = self._http.token.encode()
-        if not token:
-            return endpoint
+    def _reading(self, endpoint: Endpoint) -> Endpoint:
+        """`endpoint`, which issues no command, for whoever may read."""
 
-        async def checked(request: starlette.requests.Request) -> Response:
-            scheme, _, given = request.headers.get("authorization", "").partition(" ")
-            is_it = hmac.compare_digest(given.strip().encode("utf-8", "replace"), token)
-            if scheme.lower() != "bearer" or not is_it:
-                raise Problem(401, "Who are you?", headers={"WWW-Authenticate": "Bearer"})
+        async def reading(request: starlette.requests.Request) -> Response:
+            await self._doors.check(_seen(request, b""), None)
             return await endpoint(request)
 
-        return checked
+        return reading if self.api.authorize is not None else endpoint
 
     async def _command(self, request: starlette.requests.Request) -> Response:
         exposed = self._exposed.get(request.path_params["name"])
@@ -175,18 +176,21 @@ class HttpApi:
 
     def _own(self, route: Route) -> Endpoint:
         async def endpoint(request: starlette.requests.Request) -> Response:
-            body = b""
-            if not route.is_query:
-                body = await body_of(request, self._http, must_be_json=route.binding.body is not None)
+            body = await body_of(request, self._http, must_be_json=route.binding.body is not None)
             seen = _seen(request, body)
             result = route.function(**route.binding.arguments(seen, self.bus.resolve))
-            if route.is_query:
-                if result is None:
-                    raise Problem(404, "There is nothing here")
-                return Response(encode(result), media_type="application/json")
-            if not isinstance(result, Command):
-                raise TypeError(f"{route.method} {route.path} returned a {type(result).__name__}, and not a command")
+            if type(result) not in self._commands:
+                raise TypeError(f"{route.method} {route.path} returned a {type(result).__name__}: no exposed command")
             return await self._desk.take(self.bus, result, seen, terms_of(request.headers, self._http), _base(request))
+
+        return endpoint
+
+    def _query(self, route: Route) -> Endpoint:
+        async def endpoint(request: starlette.requests.Request) -> Response:
+            result = route.function(**route.binding.arguments(_seen(request, b""), self.bus.resolve))
+            if result is None:
+                raise Problem(404, "There is nothing here")
+            return Response(encode(result), media_type="application/json")
 
         return endpoint
 
@@ -197,6 +201,8 @@ class HttpApi:
         if receipt is None:
             raise Problem(404, "There is no such receipt", "Send the command again with its Idempotency-Key.")
         if "text/event-stream" in request.headers.get("accept", ""):
+            if request.headers.get("last-event-id") == LAST_STEP:
+                return Response(status_code=204)  # a browser that watched to the end asks no more
             return watch(receipt, ticket, self._desk.telling)
         answer = await self._desk.telling.answer(receipt, ticket)
         return Response(encode(answer), media_type="application/json")
@@ -213,8 +219,8 @@ class HttpApi:
         body, media_type = exposition(self.bus.statistics(), self._desk.open_roots)
         return Response(body, headers={"Content-Type": media_type})
 
-    async def _openapi(self, _request: starlette.requests.Request) -> Response:
-        return Response(self._document, media_type="application/json")
+    async def _openapi(self, request: starlette.requests.Request) -> Response:
+        return Response(encode(self._document | servers(_base(request))), media_type="application/json")
 
     async def _docs(self, _request: starlette.requests.Request) -> Response:
         return page(self.api.title)
@@ -232,12 +238,17 @@ def _answering(endpoint: Endpoint) -> Endpoint:
         except Problem as problem:
             return problem.response()
         except DrivenError as error:
-            logger.error("%s %s cannot be answered: %s", request.method, request.scope["path"], error)  # noqa: TRY400 - ours
+            logger.error("%a %a cannot be answered: %s", request.method, _path(request), error)  # noqa: TRY400 - ours
         except Exception:
-            logger.exception("%s %s cannot be answered.", request.method, request.scope["path"])
+            logger.exception("%a %a cannot be answered.", request.method, _path(request))
         return Problem(500, "Something went wrong", "Those who run the service know.").response()
 
     return answering
+
+
+def _path(request: starlette.requests.Request) -> str:
+    """For the log: whoever asks decides neither where a line ends nor how much of it there is."""
+    return str(request.scope["path"])[:_SHOWN]
 
 
 async def _told_by_starlette(_request: starlette.requests.Request, error: Exception) -> Response:

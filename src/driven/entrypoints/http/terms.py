@@ -51,9 +51,9 @@ def terms_of(headers: Mapping[str, str], settings: HttpSettings) -> Terms:
     """
     wait_s, until_settled, applied = settings.wait_s, False, ""
     for name, value in _preferences(headers.get("prefer", "")):
-        if name == "respond-async":
+        if name == "respond-async" and not applied:  # with wait=: so long, and then asynchronously
             wait_s, applied = 0.0, "respond-async"
-        elif name == "wait" and (asked := _seconds(value)) is not None:
+        elif name == "wait" and not applied.startswith("wait") and (asked := _seconds(value)) is not None:
             wait_s = min(asked, settings.max_wait_s)
             applied = f"wait={wait_s:g}"
         elif name == "until" and value == "settled":

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 KEEP_ALIVE_S: Final = 15.0
 """Seconds of silence after which a comment is sent."""
 
+LAST_STEP: Final = "settled"
+"""The id of the event after which none comes. A browser whose line ends asks again with the last id that it saw."""
+
 
 def watch(receipt: Receipt, ticket: str, telling: Telling) -> Response:
     """A stream of what becomes of a command, from how far it is now."""
@@ -65,4 +68,5 @@ async def _until(receipt: Receipt, *, is_settled: bool) -> AsyncIterator[bytes]:
 
 async def _step(receipt: Receipt, ticket: str, telling: Telling) -> bytes:
     answer = await telling.answer(receipt, ticket)
-    return b"event: %b\ndata: %b\n\n" % (answer.status.encode(), encode(answer))
+    reached = LAST_STEP if receipt.is_settled else answer.status
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (reached.encode(), answer.status.encode(), encode(answer))

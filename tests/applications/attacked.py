@@ -1,0 +1,44 @@
+"""Part of a service that somebody means harm to: answers that are large, that fail, that are slow."""
+
+from __future__ import annotations
+
+import time
+
+from driven import Application, Command, Placement
+from driven.entrypoints.http import Api
+
+app = Application("attacked")
+LARGE_BYTES = 32 << 20
+
+
+class Sleep(Command):
+    """Take so long, in a worker."""
+
+    for_s: float
+
+
+@app.handles(Sleep, placement=Placement.WORKER, exposed=True)
+def sleep(command: Sleep) -> None:
+    """Take so long."""
+    time.sleep(command.for_s)
+
+
+api = Api(app)
+
+
+@api.query("/large")
+def large() -> str:
+    """More than any socket holds."""
+    return "x" * LARGE_BYTES
+
+
+@api.query("/failing/{name}")
+def failing(name: str) -> str:
+    """A mistake of this program."""
+    raise RuntimeError("the password is 1234")
+
+
+@api.route("POST", "/sleeps")
+def sleeps() -> Command:
+    """Something that no check at the start sees."""
+    return Command()
