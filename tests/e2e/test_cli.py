@@ -338,3 +338,35 @@ def test_a_dumb_terminal_gets_plain_text(folder: Path) -> None:
 
     assert exit_code == 0
     assert is_plain(shown)
+
+
+def test_what_is_typed_in_a_shell_can_be_completed(folder: Path) -> None:
+    """Verbs, their options, and the values of these: by the script that bash is given."""
+    for shell in ("bash", "zsh", "fish"):
+        assert run(folder, "--tyro-write-completion", shell, f"complete.{shell}").returncode == 0
+    asked = 'source complete.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _tyro_driven; echo "${COMPREPLY[@]}"'
+    lines = [("driven", "d"), ("driven", "dispatch", "--wait", ""), ("driven", "run", "--po")]
+    found = [
+        subprocess.run(
+            ["/bin/bash", "-c", asked, "bash", *line],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=BOUND_S,
+            check=True,
+        ).stdout.split()
+        for line in lines
+    ]
+
+    assert found == [["dispatch", "doctor"], ["accepted", "handled", "settled"], ["--port"]]
+    assert all((folder / f"complete.{shell}").read_text("utf-8") for shell in ("zsh", "fish"))
+
+
+@pytest.mark.parametrize("shell", ["tcsh", "ksh"])
+def test_a_shell_that_is_not_known_is_named(folder: Path, shell: str) -> None:
+    """With those that are."""
+    told = run(folder, "--tyro-write-completion", shell, "script")
+
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr == f"driven: completion is not written for {shell!r}; name one of bash, zsh, fish\n"

@@ -131,6 +131,7 @@ def test_a_service_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
         (("shop:api", "--host", "0.0.0.0"), "nothing keeps anybody out"),  # noqa: S104 - refused
         (("shop:nothing",), "applications in shop: shop:app"),
         (("shop:nothing",), "apis in shop: shop:api"),
+        (("shop:api", "--port", "abc"), "'abc' is no whole number; give one, in digits"),
         (("shop:api", "--port", "99999"), "configuration of the command line is not valid: 1 fault\n  1. [http] port"),
         (("shop:api", "--store", "sqlite:////nowhere/at/all.db"), "nowhere"),
     ],

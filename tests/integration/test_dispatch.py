@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 APPLICATIONS = Path(__file__).parents[1] / "applications"
 LONGEST_S = 60.0
 
 
-def dispatch(
-    folder: Path, *typed: str, given: bytes | None = None, environment: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[bytes]:
-    """Run it in a folder of its own."""
+def command(*typed: str) -> list[str]:
+    """How it is started."""
+    return [sys.executable, "-W", "error", "-m", "driven", "dispatch", *typed]
+
+
+def environment() -> dict[str, str]:
+    """With our applications to import, and no settings."""
     places = [str(APPLICATIONS), *(place for place in sys.path if place)]
     variables = {name: value for name, value in os.environ.items() if not name.startswith("DRIVEN_")}
+    return {**variables, "PYTHONPATH": os.pathsep.join(places)}
+
+
+def dispatch(folder: Path, *typed: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run it in a folder of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "driven", "dispatch", *typed],
+        command(*typed),
         cwd=folder,
-        env={**variables, "PYTHONPATH": os.pathsep.join(places), **(environment or {})},
+        env=environment(),
         input=given,
         stdin=subprocess.DEVNULL if given is None else None,
         capture_output=True,
@@ -135,3 +149,114 @@ def test_lines_that_name_their_commands(tmp_path: Path) -> None:
     assert [one["line"] for one in answers] == [1, 3, 4]
     assert [one.get("position") for one in answers] == [1, 1, None]
     assert "'Nothing' is no command" in str(answers[2]["error"])
+
+
+@contextmanager
+def piped(folder: Path, *typed: str) -> Iterator[subprocess.Popen[bytes]]:
+    """It runs, with pipes at each end; killed at the end, if it is still there."""
+    process = subprocess.Popen(
+        command("--lines", "--store", "memory://", *typed),
+        cwd=folder,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def asked(process: subprocess.Popen[bytes], line: bytes) -> dict[str, object]:
+    """Write a line; the next one that comes back."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(line + b"\n")
+    process.stdin.flush()
+    answer: dict[str, object] = json.loads(process.stdout.readline())
+    return answer
+
+
+def test_whoever_writes_lines_can_wait_for_the_answer_to_one_before_the_next(tmp_path: Path) -> None:
+    """A program that asks and is answered through pipes, and one that follows a file, see each line at once."""
+    with piped(tmp_path, "shop:app", "PlaceOrder") as process:
+        answers = [asked(process, b'{"order_id": "%d"}' % number) for number in range(3)]
+        _, said = process.communicate(timeout=LONGEST_S)
+
+    assert [(one["line"], one["position"]) for one in answers] == [(1, 1), (2, 4), (3, 7)]
+    assert (process.returncode, said.startswith(b"3 commands carried out")) == (0, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_while_it_waits_for_lines(tmp_path: Path, number: signal.Signals) -> None:
+    """X4: whoever was to write them may never do so."""
+    with piped(tmp_path, "shop:app", "PlaceOrder") as process:
+        asked(process, b'{"order_id": "a"}')
+        process.send_signal(number)
+        code = process.wait(timeout=LONGEST_S)
+        assert process.stderr is not None
+        said = process.stderr.read()
+
+    assert (code, b"Traceback" in said) == (128 + number, False)
+
+
+def test_it_ends_when_nobody_reads_what_it_tells(tmp_path: Path) -> None:
+    """As with ``| head -1``."""
+    with piped(tmp_path, "shop:app", "PlaceOrder") as process:
+        asked(process, b'{"order_id": "a"}')
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdin.write(b'{"order_id": "b"}\n')
+        process.stdin.flush()
+        code = process.wait(timeout=LONGEST_S)
+        assert process.stderr is not None
+        said = process.stderr.read()
+        process.stdout = None
+
+    assert (code, b"Traceback" in said) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [
+        (("--lines", "shop:app", "PlaceOrder"), 0),
+        (("shop:app", "PlaceOrder"), 2),
+        (("shop:app", "PlaceOrder", "--order-id", "a"), 0),
+    ],
+)
+def test_streams_that_the_caller_closed_lead_nowhere(tmp_path: Path, typed: tuple[str, ...], code: int) -> None:
+    """The log does not become standard output, and nothing ends with a traceback."""
+    ended = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>said', "sh", *command(*typed)],
+        cwd=tmp_path,
+        env=environment(),
+        timeout=LONGEST_S,
+        check=False,
+    )
+
+    assert ended.returncode == code
+    assert "Traceback" not in (tmp_path / "said").read_text("utf-8")
+
+
+def test_text_of_any_kind_is_refused_by_its_number(tmp_path: Path) -> None:
+    """What Windows puts before and behind lines is not part of them; nothing else ends the rest."""
+    lines = [
+        b'\xef\xbb\xbf{"command": "PlaceOrder", "id": "x", "data": {"order_id": "a"}}\r',
+        b"\r",
+        b'{"command": "PlaceOrder", "data": {"order_id": "\xff"}}',
+        b'{"command": "PlaceOrder", "data": {"order_id": "a", "more": ' + b"[" * 100_000,
+        b"[" * 100_000,
+        b'{"command": "PlaceOrder", "id": "x", "data": {"order_id": "b"}}',
+        b'{"command": "PlaceOrder", "id": "@x", "data": {"order_id": "b"}}',
+        b'{"command": "PlaceOrder", "data": {"order_id": "a", "amount": 1e999}}',
+        b"\x00",
+        b'{"command": "PlaceOrder", "data": {"order_id": "z"}}',
+    ]
+    ended = dispatch(tmp_path, "--lines", "--on-error", "continue", "shop:app", given=b"\n".join(lines))
+
+    answers = {one["line"]: one["status"] for one in told(ended)}
+    assert answers == {1: "settled", **dict.fromkeys(range(3, 10), "refused"), 10: "settled"}
+    assert b"Traceback" not in ended.stderr

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 import driven
-from driven.errors import DrivenError, ProjectionStopped, RegistrationError
+from driven.errors import DrivenError, MisuseError, ProjectionStopped, RegistrationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,9 @@ UNUSABLE: Final = 2
 INTERRUPTED: Final = 130
 """As shells count: 128 and the number of SIGINT."""
 
+SHELLS: Final = ("bash", "zsh", "fish")
+"""Those that completion is written for."""
+
 EXTRA: Final = ("rich", "tyro")
 """What the extra `cli` brings."""
 
@@ -35,6 +38,7 @@ EXTRA: Final = ("rich", "tyro")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what `arguments` say, by default those of this process; return the exit code."""
     typed = sys.argv[1:] if arguments is None else list(arguments)
+    _have_streams()
     if typed == ["--version"]:
         sys.stdout.write(f"driven {driven.__version__}\n")
         return FINE
@@ -65,6 +69,7 @@ def _run(typed: list[str]) -> int:
 
         ours, theirs = carrying_out.split_dispatch(typed[1:])
         return dispatch(carrying_out.parse_dispatch(ours), theirs)
+    _check_shell(typed)
     verb = parse(typed)
     if isinstance(verb, carrying_out.Run):
         verb.run()
@@ -87,6 +92,19 @@ def _run(typed: list[str]) -> int:
     if unknown:
         return _failed(unknown, UNUSABLE)
     return FINE if report.is_ok else FAULTY
+
+
+def _check_shell(typed: list[str]) -> None:
+    """Refuse a shell that tyro would end for with a traceback."""
+    if typed[:1] == ["--tyro-write-completion"] and typed[1:2] and typed[1] not in SHELLS:
+        raise MisuseError(f"completion is not written for {typed[1]!r}; name one of {', '.join(SHELLS)}")
+
+
+def _have_streams() -> None:
+    """Have standard streams that lead nowhere where the caller closed them: the next file opened would become one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their descriptors
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8", closefd=False))
 
 
 def _adapt_help() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 import msgspec
 import tyro
 
-from driven.entrypoints.verbs.arguments import ConfigFile, ModuleApp, StoreUrl
+from driven.entrypoints.verbs.arguments import ConfigFile, ModuleApp, StoreUrl, WholeNumber
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Run(msgspec.Struct, frozen=True):
 
     application: ModuleApi
     host: Annotated[str | None, tyro.conf.arg(metavar="HOST", help="Instead of [http] host.")] = None
-    port: Annotated[int | None, tyro.conf.arg(metavar="PORT", help="Instead of [http] port; 0: any that is free.")] = (
+    port: Annotated[WholeNumber, tyro.conf.arg(metavar="PORT", help="Instead of [http] port; 0: any that is free.")] = (
         None
     )
     store: StoreUrl = None

@@ -11,7 +11,7 @@ import msgspec
 import tyro
 
 from driven.entrypoints.verbs.answer import Answer
-from driven.entrypoints.verbs.arguments import ConfigFile, StoreUrl, ToPosition
+from driven.entrypoints.verbs.arguments import ConfigFile, StoreUrl, ToPosition, WholeNumber
 from driven.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Log(msgspec.Struct, frozen=True):
     )
     digest: Annotated[bool, tyro.conf.arg(help="Only the digest of all that has retired.")] = False
     follow: Annotated[bool, tyro.conf.arg(help="Go on with what retires, until Ctrl-C; begins near the end.")] = False
-    from_: Annotated[int | None, tyro.conf.arg(name="from", metavar="N", help="The first position to look at.")] = None
+    from_: Annotated[WholeNumber, tyro.conf.arg(name="from", metavar="N", help="The first position to look at.")] = None
     to: ToPosition = None
     name: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help="Messages of these names, full or behind the dot.")
@@ -49,11 +49,11 @@ class Log(msgspec.Struct, frozen=True):
     ] = ()
     key: Annotated[str | None, tyro.conf.arg(metavar="KEY", help="Commands of this key.")] = None
     correlation: Annotated[
-        int | None, tyro.conf.arg(metavar="N", help="All that the root command at this position led to.")
+        WholeNumber, tyro.conf.arg(metavar="N", help="All that the root command at this position led to.")
     ] = None
     since: Moment = None
     until: Moment = None
-    limit: Annotated[int | None, tyro.conf.arg(metavar="N", help="So many messages, and no more.")] = None
+    limit: Annotated[WholeNumber, tyro.conf.arg(metavar="N", help="So many messages, and no more.")] = None
     config: ConfigFile = None
     json: Annotated[bool, tyro.conf.arg(help="Print JSON, for programs: one message a line.")] = False
 

@@ -14,7 +14,7 @@ from driven.entrypoints.drawing.doctor import doctor_page
 from driven.entrypoints.drawing.placement import placement_page
 from driven.entrypoints.drawing.top import top_page
 from driven.entrypoints.verbs.answer import Answer
-from driven.entrypoints.verbs.arguments import AsJson, ConfigFile, ModuleApp
+from driven.entrypoints.verbs.arguments import AsJson, ConfigFile, ModuleApp, WholeNumber
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ ProcessId: TypeAlias = Annotated[
     int, tyro.conf.Positional, tyro.conf.arg(metavar="PID", help="The process that opened the bus.")
 ]
 LiveProcess: TypeAlias = Annotated[
-    int | None,
+    WholeNumber,
     tyro.conf.arg(metavar="PID", help="A process with an open bus of it: show what measuring has decided there."),
 ]
 ApplicationName: TypeAlias = Annotated[
@@ -89,7 +89,7 @@ class Bench(msgspec.Struct, frozen=True):
         tuple[str, ...], tyro.conf.arg(metavar="KEY ...", help="Who takes part; by default all that are installed.")
     ] = ()
     workers: Annotated[
-        int | None, tyro.conf.arg(metavar="N", help="How many workers; by default one for each CPU to use.")
+        WholeNumber, tyro.conf.arg(metavar="N", help="How many workers; by default one for each CPU to use.")
     ] = None
     json: AsJson = False
 

@@ -12,7 +12,7 @@ from driven.entrypoints.drawing.rebuild import rebuild_page
 from driven.entrypoints.drawing.schema import schema_page
 from driven.entrypoints.drawing.verify import verify_page
 from driven.entrypoints.verbs.answer import Answer
-from driven.entrypoints.verbs.arguments import AsJson, ConfigFile, ModuleApp, StoreUrl, ToPosition
+from driven.entrypoints.verbs.arguments import AsJson, ConfigFile, ModuleApp, StoreUrl, ToPosition, WholeNumber
 
 FromPosition: TypeAlias = Annotated[int, tyro.conf.arg(name="from", metavar="N", help="The first position to look at.")]
 
@@ -25,7 +25,7 @@ class Verify(msgspec.Struct, frozen=True):
     from_: FromPosition = 1
     to: ToPosition = None
     workers: Annotated[
-        int | None, tyro.conf.arg(metavar="N", help="How many workers; by default as configured. 0: none.")
+        WholeNumber, tyro.conf.arg(metavar="N", help="How many workers; by default as configured. 0: none.")
     ] = None
     command: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help="Which commands to run; by default all.")

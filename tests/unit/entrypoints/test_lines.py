@@ -1,0 +1,35 @@
+"""Lines of an input that comes in pieces, wherever it is cut."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driven.entrypoints.lines import LONGEST_LINE_BYTES, Cutter, Line
+
+TEXTS = st.lists(st.sampled_from([b"a", b"{}", b"\r", b" ", b"", b"\xef\xbb\xbf"]) | st.binary(max_size=9), max_size=9)
+
+
+@given(text=TEXTS.map(b"\n".join), cuts=st.sets(st.integers(0, 60)))
+def test_lines_are_the_same_wherever_the_input_is_cut(text: bytes, cuts: set[int]) -> None:
+    """Numbers count empty lines, which are left out; a mark at the very beginning is none of the text."""
+    places = [0, *sorted(cuts), len(text)]
+    pieces = [text[start:end] for start, end in itertools.pairwise(places)]
+    cutter = Cutter()
+    found = [line for piece in [*pieces, b"\n"] for line in cutter.lines(piece)]
+
+    whole = text.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    assert found == [Line(number, line) for number, line in enumerate(whole, 1) if line.strip()]
+
+
+def test_a_line_without_end_is_not_kept() -> None:
+    """It is told by its number, and the next ones are what they are."""
+    cutter = Cutter()
+    piece = b"x" * (1 << 20)
+    during = [line for _ in range(2 * LONGEST_LINE_BYTES // len(piece)) for line in cutter.lines(piece)]
+    after = list(cutter.lines(b"x\ny\n"))
+
+    assert during == []
+    assert after == [Line(1, None), Line(2, b"y")]
