@@ -130,6 +130,8 @@ _VARIABLES: Final[dict[str, _Place]] = {
 
 _SHOWN_CHARACTERS: Final = 80
 """What a message about a wrong text shows of it at most."""
+_SHOWN_BITS: Final = 10_000
+"""Python refuses to write numbers of more than 4,300 digits."""
 
 
 def _own_variables(environ: Mapping[str, str]) -> list[str]:
@@ -332,7 +334,12 @@ def _shown(value: object) -> str:
         return str(value).lower()
     if isinstance(value, str):
         return json.dumps(value if len(value) <= _SHOWN_CHARACTERS else f"{value[:_SHOWN_CHARACTERS]}...")
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # Python refuses to write integers of more than 4,300 digits
-        return "a number of thousands of digits"
+    return _SHORTLY.repr(value)
+
+
+class _Shortly(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        return super().repr_int(x, level) if x.bit_length() < _SHOWN_BITS else "a number of thousands of digits"
+
+
+_SHORTLY: Final = _Shortly()

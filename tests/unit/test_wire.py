@@ -239,7 +239,11 @@ def nested(depth: int) -> list[Any]:
         ),
         (mixed(count=2**64), "field 'count': can't serialize ints", "keep ints from -2**63 to 2**64 - 1"),
         (mixed(tags={"\ud800"}), "field 'tags': 'utf-8' codec", "send text without lone surrogates"),
-        (mixed(names=nested(100_000)), "recursion", "nest it less deeply, and let nothing hold itself"),
+        (
+            mixed(names=nested(100_000)),
+            " while deserializing an object",
+            "nest it less deeply, and let nothing hold itself",
+        ),
         (mixed(names=["refuse"]), "must not be refused", "send values that the __post_init__ of shop.Mixed takes"),
     ],
 )
