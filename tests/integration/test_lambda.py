@@ -10,11 +10,24 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import psutil
 import pytest
 
+import parking
 import shop
-from driven import BusSettings, Command, CommandFailed, Settings, StoreSettings, WorkerSettings
+from driven import (
+    Application,
+    BusSettings,
+    Command,
+    CommandFailed,
+    Event,
+    Settings,
+    StoreFailed,
+    StoreSettings,
+    WorkerSettings,
+)
+from driven.adapters.stores.sqlite.store import SqliteStore
 from driven.entrypoints.aws_lambda import Sources, lambda_handler
 from driven.entrypoints.aws_lambda.events import Unintelligible
 
@@ -22,6 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INLINE = Settings(workers=WorkerSettings(count=0))
+LONG_S = 600.0
+"""Longer than any test may take."""
 
 
 class Context:
@@ -213,3 +228,166 @@ def test_what_is_imported_at_a_cold_start_is_little() -> None:
     told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
 
     assert told.stdout.split() == []
+
+
+def at(folder: Path) -> Settings:
+    """Everything inline, over a log that outlives the function."""
+    return Settings(workers=WorkerSettings(count=0), store=StoreSettings(url=f"sqlite:///{folder}/log.db"))
+
+
+def ids_in(folder: Path) -> list[str]:
+    """Of the commands that were given one."""
+    store = SqliteStore(folder / "log.db")
+    ids = [record.message.envelope.id for record in store.read(0, 100)]
+    store.close()
+    return [one for one in ids if not one.startswith("@")]
+
+
+def test_what_failed_once_and_was_done_then_is_not_done_again(tmp_path: Path) -> None:
+    """U5: AWS may deliver a message once more after it was done, whatever happened before."""
+    app, done, is_broken = Application("flaky"), list[int](), [True]
+
+    class Do(Command):
+        number: int
+
+    @app.handles(Do)
+    def do(command: Do) -> None:
+        if is_broken[0]:
+            raise RuntimeError("broken")
+        done.append(command.number)
+
+    def delivered(times: int) -> list[str]:
+        record = message(1, receipt=times) | {"body": '{"command": "flaky.Do", "data": {"number": 1}}'}
+        return given_back(lambda_handler(app, at(tmp_path))({"Records": [record]}, Context()))
+
+    before = [delivered(1), delivered(2)]
+    is_broken[0] = False
+    after = [delivered(3), delivered(4), delivered(5)]
+
+    assert (before, after) == ([["m1"], ["m1"]], [[], [], []])
+    assert done == [1]
+    assert ids_in(tmp_path) == ["sqs:m1", "sqs:m1#2", "sqs:m1#3"]
+
+
+def test_what_is_parked_is_not_carried_out_under_another_name(tmp_path: Path) -> None:
+    """F3: it is in the log; whoever redrives it would have it twice."""
+
+    def delivered(number: int, command: str, data: dict[str, Any], times: int) -> list[str]:
+        record = message(number, receipt=times) | {"body": json.dumps({"command": command, "data": data})}
+        return given_back(lambda_handler(parking.app, at(tmp_path))({"Records": [record]}, Context()))
+
+    parking.BROKEN.add(1)
+    try:
+        delivered(1, "parking.Begin", {"items": [["k", 1]]}, 1)
+        behind = [delivered(2, "parking.Apply", {"key": "k", "number": 2}, times) for times in (1, 2)]
+    finally:
+        parking.BROKEN.clear()
+
+    assert behind == [["m2"], ["m2"]]
+    assert ids_in(tmp_path) == ["sqs:m1", "sqs:m2"]
+
+
+def test_an_event_of_eventbridge_that_failed_gets_another_chance(tmp_path: Path) -> None:
+    """AWS delivers it again for just that."""
+    handler = lambda_handler(shop.app, at(tmp_path))
+    event = {"detail-type": "shop.PlaceOrder", "id": "e", "detail": {"order_id": "a", "amount": 11}}
+    for _ in range(2):
+        with pytest.raises(CommandFailed):
+            handler(event, Context())
+
+    assert ids_in(tmp_path) == ["eventbridge:e", "eventbridge:e#2"]
+
+
+def test_groups_of_two_queues_are_two_groups() -> None:
+    """And a message that is twice in a batch is given back once."""
+    records = [
+        message(1, amount=11, group="a") | {"eventSourceARN": "one"},
+        message(2, group="a") | {"eventSourceARN": "two"},
+        message(3, group="a") | {"eventSourceARN": "one"},
+        message(3, group="a") | {"eventSourceARN": "one"},
+    ]
+
+    assert given_back(lambda_handler(shop.app, INLINE)({"Records": records}, Context())) == ["m1", "m3"]
+
+
+def test_a_bus_that_could_not_be_opened_is_opened_with_the_next_event(tmp_path: Path) -> None:
+    """What was in the way may be gone then; the function that keeps its bus keeps no broken one."""
+    with contextlib.closing(lambda_handler(shop.app, at(tmp_path / "folder"), keeps_bus=True)) as handler:
+        for _ in range(2):
+            with pytest.raises(StoreFailed):
+                handler(placed("a"), Context())
+        (tmp_path / "folder").mkdir()
+
+        assert [handler(placed("a"), Context())["position"] for _ in range(2)] == [1, 4]
+
+
+def test_no_time_is_lost_on_what_there_is_no_time_for() -> None:
+    """A bus is not drained when time has run out, and its worker is not waited for: Lambda would end both."""
+    settings = Settings(workers=WorkerSettings(count=1, stop_timeout_s=LONG_S), bus=BusSettings(drain_timeout_s=LONG_S))
+    with pytest.raises(TimeoutError):
+        lambda_handler(shop.slow_app, settings)({"command": "slow.Sleep", "data": {"for_s": LONG_S}}, Context(1_500))
+
+
+def test_arrays_are_told_as_they_are_everywhere() -> None:
+    """What was done is not told as a failure."""
+    app = Application("arrays")
+
+    class Count(Command):
+        to: int
+
+    class Counted(Event):
+        values: np.ndarray[Any, Any]
+
+    @app.handles(Count)
+    def count(command: Count) -> Counted:
+        return Counted(np.arange(command.to))
+
+    answer = lambda_handler(app, INLINE)({"command": "arrays.Count", "data": {"to": 3}}, Context())
+
+    json.dumps(answer)
+    assert answer["events"][0]["values"][:2] == ("<i8", (3,))
+
+
+@pytest.mark.parametrize("command_id", ["", "@1", "\ud800"])
+def test_an_id_that_is_none_is_named(command_id: str) -> None:
+    """Nothing is carried out."""
+    with pytest.raises(Unintelligible, match="the id of a command"):
+        lambda_handler(shop.app, INLINE)(placed("a") | {"id": command_id}, Context())
+
+
+@pytest.mark.parametrize(
+    ("event", "location"),
+    [
+        (V2 | {"stage": "$default"}, "/receipts/"),
+        (V2 | {"stage": "prod", "rawPath": "/prod/commands/shop.PlaceOrder"}, "/prod/receipts/"),
+        (V2 | {"stage": "prod"}, "/receipts/"),
+        ({"httpMethod": "POST", "path": "/commands/shop.PlaceOrder", "whole": ""}, "/receipts/"),
+        ({"httpMethod": "POST", "path": "/commands/shop.PlaceOrder", "whole": "/prod"}, "/prod/receipts/"),
+    ],
+)
+def test_a_stage_is_part_of_the_way_and_not_of_the_path(event: dict[str, Any], location: str) -> None:
+    """Under a named stage paths begin with it; what is told leads back there."""
+    context = {"http": {"method": "POST"}, "stage": event.get("stage", "prod")}
+    if "whole" in event:
+        context["path"] = event["whole"] + event["path"]
+    headers = {"content-type": "application/json"}
+    asked = event | {"requestContext": context, "headers": headers, "body": '{"order_id": "a"}'}
+    answer = lambda_handler(shop.app, INLINE, api=shop.api)(asked, Context())
+
+    told = answer.get("headers") or {name: values[0] for name, values in answer["multiValueHeaders"].items()}
+    assert (answer["statusCode"], told["location"].startswith(location)) == (200, True)
+
+
+def test_a_source_that_raises_gives_its_message_back_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """And the ids of AWS do not break lines of the log."""
+
+    def meaning(record: Any) -> Command:  # noqa: ANN401 - a record
+        if "\n" in record["messageId"]:
+            raise KeyError("what")
+        return shop.PlaceOrder("a")
+
+    records = [message(1), message(2) | {"messageId": "m2\nERROR"}, message(3)]
+    answer = lambda_handler(shop.app, INLINE, sources=Sources(sqs=meaning))({"Records": records}, Context())
+
+    assert given_back(answer) == ["m2\nERROR"]
+    assert [one.getMessage() for one in caplog.records] == [r"SQS message 'm2\nERROR' is given back."]

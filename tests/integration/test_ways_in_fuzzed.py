@@ -111,7 +111,7 @@ EVENTS = JSON | st.fixed_dictionaries(
         "data": st.just({"order_id": "a"}) | JSON,
         "id": JSON,
         "Records": st.lists(RECORD | JSON, max_size=3) | JSON,
-        "requestContext": st.fixed_dictionaries({}, optional={"http": JSON}) | JSON,
+        "requestContext": st.fixed_dictionaries({}, optional={"http": JSON, "path": JSON, "stage": JSON}) | JSON,
         "version": st.sampled_from(["1.0", "2.0"]) | JSON,
         "httpMethod": st.sampled_from(["GET", "POST"]) | JSON,
         "path": JSON,

@@ -11,15 +11,16 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from driven.entrypoints.aws_lambda.events import SqsRecord, as_a
-from driven.entrypoints.aws_lambda.sources import of_sqs
+from driven.entrypoints.aws_lambda.events import SqsRecord, Unintelligible, as_a
+from driven.entrypoints.aws_lambda.sources import Asked, of_sqs
 from driven.errors import CommandFailed, CommandParked, DrivenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from driven.bus.message_bus import MessageBus
-    from driven.entrypoints.aws_lambda.sources import Asked, Sources
+    from driven.bus.receipts import CommandOutcome, Receipt
+    from driven.entrypoints.aws_lambda.sources import Sources
     from driven.service.catalog import Catalog
 
 logger = logging.getLogger("driven.aws_lambda")
@@ -47,10 +48,11 @@ class SqsBatch:
         groups: dict[str, list[_Message]] = {}
         for one, record in zip(raw, records, strict=True):
             group = record.attributes.MessageGroupId
-            groups.setdefault(f"group {group}" if group else f"message {record.messageId}", []).append((one, record))
+            own = f"group {group}" if group else f"message {record.messageId}"
+            groups.setdefault(f"{record.eventSourceARN} {own}", []).append((one, record))
         failed = await asyncio.gather(*(self._in_a_row(group) for group in groups.values()))
         given_back = {message for one in failed for message in one}
-        return [record.messageId for record in records if record.messageId in given_back]
+        return list(dict.fromkeys(record.messageId for record in records if record.messageId in given_back))
 
     async def _in_a_row(self, messages: Sequence[_Message]) -> list[str]:
         """Carry out until one fails; the ids of that one and of those behind it."""
@@ -62,39 +64,62 @@ class SqsBatch:
     async def _is_done(self, raw: Mapping[str, Any], record: SqsRecord) -> bool:
         try:
             asked = of_sqs(raw, record, self._sources, self._catalog)
-            await carry_out(self._bus, asked, record.attributes.ApproximateReceiveCount)
+            await carry_out(self._bus, await afresh(self._bus, asked))
         except DrivenError as error:
-            logger.warning("SQS message %s is given back: %s", record.messageId, error)
+            logger.warning("SQS message %a is given back: %s", record.messageId, error)
             return False
         except Exception:
-            logger.exception("SQS message %s is given back.", record.messageId)
+            logger.exception("SQS message %a is given back.", record.messageId)
             return False
         return True
 
 
-async def carry_out(bus: MessageBus, asked: Iterable[Asked], delivery: str) -> list[Any]:
+async def carry_out(bus: MessageBus, asked: Iterable[Asked]) -> list[CommandOutcome]:
     """Submit commands in order, and wait until they and all that they cause have settled; their outcomes.
 
-    One that failed when it was delivered before runs again, under an id of this `delivery`: nothing of it exists (F1).
-
     Raises:
+        Unintelligible: an id cannot be one.
         CommandFailed, CommandParked: one of them; all have settled.
 
     """
-    receipts = []
-    for command, command_id in asked:
-        known = bus.receipt(command_id) if command_id is not None else None
-        if known is not None and delivery and known.is_handled and await _has_failed(known):
-            command_id = f"{command_id}#{delivery}"  # noqa: PLW2901 - the id of this delivery
-        receipts.append(await bus.submit(command, command_id=command_id))
+    receipts = [await _submitted(bus, one) for one in asked]
     for receipt in receipts:
         await receipt.settled()
     return [await receipt.handled() for receipt in receipts]
 
 
-async def _has_failed(receipt: Any) -> bool:  # noqa: ANN401 - a receipt
+async def afresh(bus: MessageBus, asked: Iterable[Asked]) -> list[Asked]:
+    """What was delivered, each under the first of ``id``, ``id#2``, ... under which it did not fail.
+
+    Nothing of a failed command exists (F1), so what is delivered again for that is carried out again. What came of the
+    last attempt counts from then on, however often it is delivered.
+    """
+    return [Asked(command, await _untried(bus, command_id)) for command, command_id in asked]
+
+
+async def _untried(bus: MessageBus, command_id: str | None) -> str | None:
+    attempt, name = 1, command_id
+    while name is not None and (known := bus.receipt(name)) is not None and await _has_failed(known):
+        attempt += 1
+        name = f"{command_id}#{attempt}"
+    return name
+
+
+async def _submitted(bus: MessageBus, asked: Asked) -> Receipt:
+    try:
+        return await bus.submit(asked.command, command_id=asked.command_id)
+    except ValueError as error:
+        raise Unintelligible("the id of a command", str(error)) from None
+
+
+async def _has_failed(receipt: Receipt) -> bool:
+    """Whether it did; one that is parked did not: it is in the log, to be carried out when somebody redrives it."""
+    if not receipt.is_handled:
+        return False
     try:
         await receipt.handled()
-    except (CommandFailed, CommandParked):
+    except CommandFailed:
         return True
+    except CommandParked:
+        return False
     return False

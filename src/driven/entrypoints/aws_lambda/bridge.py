@@ -22,7 +22,10 @@ class _Asked(NamedTuple):
     """A request, whatever the form of its event."""
 
     method: str
+    base: str
+    """Where the API is: the stage, as clients have to name it; empty: at the root."""
     path: str
+    """From there on."""
     query: str
     headers: list[tuple[str, str]]
     body: bytes
@@ -60,8 +63,11 @@ def _asked_v2(event: Mapping[str, Any]) -> _Asked:
     if told.cookies:
         headers.append(("cookie", "; ".join(told.cookies)))
     body = _body(told.body, is_encoded=told.isBase64Encoded)
-    path = unquote(told.rawPath)
-    return _Asked(told.requestContext.http.method, path, told.rawQueryString, headers, body, is_v2=True)
+    path, base = unquote(told.rawPath), f"/{told.requestContext.stage}"
+    if path != base and not path.startswith(base + "/"):  # a domain of its own, or $default: the stage is not named
+        base = ""
+    method, query = told.requestContext.http.method, told.rawQueryString
+    return _Asked(method, base, path.removeprefix(base), query, headers, body, is_v2=True)
 
 
 def _asked_v1(event: Mapping[str, Any]) -> _Asked:
@@ -69,7 +75,9 @@ def _asked_v1(event: Mapping[str, Any]) -> _Asked:
     query = _several(told.multiValueQueryStringParameters, told.queryStringParameters)
     headers = list(_several(told.multiValueHeaders, told.headers))
     body = _body(told.body, is_encoded=told.isBase64Encoded)
-    return _Asked(told.httpMethod, told.path, urlencode(list(query)), headers, body, is_v2=False)
+    whole = told.requestContext.path
+    base = whole.removesuffix(told.path) if whole.endswith(told.path) else ""
+    return _Asked(told.httpMethod, base, told.path, urlencode(list(query)), headers, body, is_v2=False)
 
 
 def _several(
@@ -91,16 +99,17 @@ def _body(body: str | None, *, is_encoded: bool) -> bytes:
 
 
 def _scope(asked: _Asked) -> dict[str, Any]:
+    path = asked.base + asked.path
     return {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
         "method": asked.method.upper(),
         "scheme": "https",
-        "path": asked.path,
-        "raw_path": quote(asked.path, errors="replace").encode(),
+        "path": path,
+        "raw_path": quote(path, errors="replace").encode(),
         "query_string": asked.query.encode("utf-8", "replace"),
-        "root_path": "",
+        "root_path": asked.base,
         "headers": [
             (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace"))
             for name, value in asked.headers

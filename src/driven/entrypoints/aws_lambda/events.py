@@ -33,6 +33,7 @@ class _Http(msgspec.Struct, frozen=True):
 
 class _HttpContext(msgspec.Struct, frozen=True):
     http: _Http
+    stage: str = "$default"
 
 
 class GatewayV2(msgspec.Struct, frozen=True):
@@ -47,10 +48,15 @@ class GatewayV2(msgspec.Struct, frozen=True):
     isBase64Encoded: bool = False  # noqa: N815 - the same
 
 
+class _PathContext(msgspec.Struct, frozen=True):
+    path: str = ""
+
+
 class GatewayV1(msgspec.Struct, frozen=True):
     """API Gateway with payload format 1.0."""
 
     httpMethod: str  # noqa: N815 - as AWS has it
+    requestContext: _PathContext = _PathContext()  # noqa: N815 - the same
     path: str = "/"
     headers: dict[str, str] | None = None
     multiValueHeaders: dict[str, tuple[str, ...]] | None = None  # noqa: N815 - the same
@@ -62,7 +68,6 @@ class GatewayV1(msgspec.Struct, frozen=True):
 
 class _Delivery(msgspec.Struct, frozen=True):
     MessageGroupId: str = ""
-    ApproximateReceiveCount: str = ""
 
 
 class SqsRecord(msgspec.Struct, frozen=True):
@@ -70,6 +75,7 @@ class SqsRecord(msgspec.Struct, frozen=True):
 
     messageId: str  # noqa: N815 - as AWS has it
     body: str = ""
+    eventSourceARN: str = ""  # noqa: N815 - the same
     attributes: _Delivery = _Delivery()
 
 

@@ -23,7 +23,8 @@ import msgspec
 
 from driven.bootstrap import open_bus
 from driven.configuration import load_settings
-from driven.entrypoints.aws_lambda.batches import SqsBatch, carry_out
+from driven.domain.arrays import to_plain
+from driven.entrypoints.aws_lambda.batches import SqsBatch, afresh, carry_out
 from driven.entrypoints.aws_lambda.events import Unintelligible, is_http
 from driven.entrypoints.aws_lambda.sources import Sources, direct, of_eventbridge, of_s3
 from driven.program import new_event_loop
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from driven.bus.message_bus import MessageBus
+    from driven.domain.messages import Event
     from driven.entrypoints.http import Api, HttpApi
     from driven.service.application import Application
     from driven.settings import Settings
@@ -102,15 +104,15 @@ class Function:
         kept = self._kept or _Kept(self._application, self._settings)
         self._kept = kept if self._keeps_bus else None
         try:
-            return kept.run(lambda bus: self._carry_out(bus, event), left_s)
-        except BaseException:
-            if self._kept is not None and not kept.is_sound:  # the next event gets a new one
+            answer = kept.run(lambda bus: self._carry_out(bus, event), left_s)
+        except BaseException as error:
+            if self._kept is None or not kept.is_sound:  # the next event gets a new one
                 self._kept = None
-                kept.close()
+                kept.close(error if isinstance(error, TimeoutError) else None)
             raise
-        finally:
-            if not self._keeps_bus:
-                kept.close()
+        if self._kept is None:
+            kept.close()
+        return answer
 
     def close(self) -> None:
         """Close a bus that is kept; for tests, as Lambda tells nobody when a sandbox ends."""
@@ -127,7 +129,7 @@ class Function:
         if isinstance(records, list) and records:
             return await self._records(bus, records)
         if "detail-type" in event:
-            return await _outcomes(bus, of_eventbridge(event, self._sources, self._catalog))
+            return await _outcomes(bus, await afresh(bus, of_eventbridge(event, self._sources, self._catalog)))
         asked = direct(event, self._catalog)
         return (await _outcomes(bus, [asked]))[0]
 
@@ -139,7 +141,8 @@ class Function:
             failed = await SqsBatch(bus, self._sources, self._catalog).carry_out(records)
             return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
         if source == "aws:s3":
-            return await _outcomes(bus, [one for record in records for one in of_s3(record, self._sources)])
+            asked = [one for record in records for one in of_s3(record, self._sources)]
+            return await _outcomes(bus, await afresh(bus, asked))
         raise Unintelligible("the event", f"its records are of {source!r}; this takes SQS and S3")
 
     async def _served(self, bus: MessageBus, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,17 +160,20 @@ class Function:
 
 
 async def _outcomes(bus: MessageBus, asked: list[Any]) -> list[dict[str, Any]]:
-    outcomes = await carry_out(bus, asked, "")
-    return [
-        {"position": one.position, "events": [msgspec.to_builtins(event) for event in one.events]} for one in outcomes
-    ]
+    outcomes = await carry_out(bus, asked)
+    return [{"position": one.position, "events": [_plain(event) for event in one.events]} for one in outcomes]
+
+
+def _plain(event: Event) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    return msgspec.to_builtins(event, enc_hook=to_plain)
 
 
 class _Kept:
     """A bus in an event loop of its own, which turns only while there is an event."""
 
     def __init__(self, application: Application, settings: Settings) -> None:
-        self.is_sound = True
+        self.is_sound = False
+        """Whether the next event can have it."""
         self._loop: Final = new_event_loop()
         self._stack: Final = contextlib.AsyncExitStack()
         self._opening: Final = open_bus(application, settings)
@@ -189,10 +195,11 @@ class _Kept:
         finally:
             self.is_sound = self._bus.is_open
 
-    def close(self) -> None:
-        """Close the bus, and with it everything that it started."""
+    def close(self, error: TimeoutError | None = None) -> None:
+        """Close the bus, and with it everything that it started; at once after an `error`, as no time is left."""
         try:
-            self._loop.run_until_complete(self._stack.aclose())
+            left_by = (type(error), error, None) if error else (None, None, None)
+            self._loop.run_until_complete(self._stack.__aexit__(*left_by))
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
         finally:
             self._loop.close()
