@@ -93,7 +93,7 @@ class Sample(NamedTuple):
 async def _connection(host: str, port: int, took_s: list[float]) -> None:
     reader, writer = await asyncio.open_connection(host, port)
     request = (
-        b"POST /commands/shop.PlaceOrder HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
+        b"POST /commands/shop.PlaceOrder HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
     )
     for _ in range(REQUESTS):

@@ -22,6 +22,8 @@ from driven.wire import EncodedMessage, body_encoder, encode, encode_body
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+TOO_DEEP = "recursion" if sys.version_info < (3, 14) else "Stack overflow"
+"""What CPython calls it."""
 STRUCTS = (
     Envelope,
     EncodedMessage,
