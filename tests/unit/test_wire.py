@@ -243,7 +243,7 @@ def nested(depth: int) -> list[Any]:
         (mixed(tags={"\ud800"}), "field 'tags': 'utf-8' codec", "send text without lone surrogates"),
         (
             mixed(names=nested(100_000)),
-            " while deserializing an object",
+            TOO_DEEP,
             "nest it less deeply, and let nothing hold itself",
         ),
         (mixed(names=["refuse"]), "must not be refused", "send values that the __post_init__ of shop.Mixed takes"),
