@@ -50,7 +50,7 @@ class Errands:
         self._redriving: Final = Redriving(organs, admission, retirement, store)
 
     def run(self, entry: Entry, order: BuiltIn) -> bool:
-        """Do it, and retire the command; False: the store has to catch up first."""
+        """Do it, or a step of it, and retire the command when it is done; False: the store has to catch up first."""
         if isinstance(order, Schedule):
             one = Scheduled(order.due_at_ns, order.name, order.version, order.body, order.key, entry.position, 0)
             self._retirement.done(entry, (0, 0), Aside(scheduled=(one,)))
@@ -60,7 +60,8 @@ class Errands:
             self._order.make_head(entry)
             return False
         if isinstance(order, Redrive):
-            self._redriving.run(entry, order)
+            if not self._redriving.run(entry, order):
+                self._order.make_head(entry)
         else:
             self._cancel(entry, order)
         return True

@@ -8,7 +8,8 @@
                                        `--- 10 and 12 retire as moved: nothing of them happens there
 
 A redrive is a command in the log. When it is at the head, and all that retired before it is in the store, it reads
-there what is parked, and does what its verb says in one go. It is the root of what enters again. What was accepted
+there what is parked, step by step, as it may be very much and others want the bus thread meanwhile; then it does what
+its verb says in one go. It is the root of what enters again. What was accepted
 behind a parked key and has not retired moves behind that, so a key keeps its order. Owned by the conductor; on the bus
 thread.
 """
@@ -21,11 +22,11 @@ from driven.bus.as_today import encoded_today
 from driven.errors import DrivenError, MalformedMessage, MisuseError, NothingParked
 from driven.service.aside import Aside
 from driven.service.built_in import Verb
-from driven.service.event_store import READ_CHUNK, MessageKind
+from driven.service.event_store import MessageKind
 from driven.service.failures import failure_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from driven.bus.admission import Admission
     from driven.bus.organs import Organs
@@ -36,16 +37,40 @@ if TYPE_CHECKING:
     from driven.wire import EncodedMessage
 
 
+AT_ONCE: Final = 256
+"""Parked messages that are read in one step: a millisecond or two of the bus thread."""
+
+
 class _Plan(NamedTuple):
     """What becomes of parked messages, each in position order."""
 
-    again: tuple[tuple[ParkedRecord, EncodedMessage], ...] = ()
+    again: Sequence[tuple[ParkedRecord, EncodedMessage]] = ()
     given_up: tuple[int, ...] = ()
     released: tuple[int, ...] = ()
 
 
+class _Reading:
+    """What was read so far for one redrive."""
+
+    def __init__(self, redrive: Redrive) -> None:
+        self._verb: Final = redrive.verb
+        self.records: Final[list[ParkedRecord]] = []
+        self.again: Final[list[tuple[ParkedRecord, EncodedMessage]]] = []
+
+    @property
+    def last(self) -> int:
+        """The position of the last one, 0: there is none."""
+        return _position(self.records[-1]) if self.records else 0
+
+    def add(self, record: ParkedRecord, encoded: Callable[[LoggedMessage], EncodedMessage]) -> None:
+        """One more; `encoded` is how messages are encoded today, for those that enter again."""
+        if self._verb is Verb.RETRY or (self._verb is Verb.SKIP and self.records):
+            self.again.append((record, encoded(record.message)))
+        self.records.append(record)
+
+
 class Redriving:
-    """Does what redrives say."""
+    """Does what redrives say, one after the other."""
 
     def __init__(self, organs: Organs, admission: Admission, retirement: Retirement, store: EventStore) -> None:
         """Nothing is read before a redrive is at the head."""
@@ -55,25 +80,38 @@ class Redriving:
         self._admission: Final = admission
         self._retirement: Final = retirement
         self._store: Final = store
+        self._reading: _Reading | None = None
 
-    def run(self, entry: Entry, redrive: Redrive) -> None:
-        """Do it, and retire the redrive; all that has retired is in the store."""
+    def run(self, entry: Entry, redrive: Redrive) -> bool:
+        """Bring it one step further; True: it has retired.
+
+        All that retired before it is in the store, and nothing retires until it has.
+        """
+        reading, self._reading = self._reading or _Reading(redrive), None
         try:
-            records = self._parked(redrive)
-            plan = self._plan(redrive, records)
+            if not self._read_on(reading, redrive):
+                self._reading = reading
+                return False
+            plan = self._plan(redrive, reading)
         except DrivenError as error:
             self._retirement.refuse(entry, failure_of(error))
-            return
-        key = records[0].message.envelope.key
+            return True
+        key = reading.records[0].message.envelope.key
         if key is not None:
             self._parked_keys.pop(key, None)
         caused, moved = self._enter(entry, key, plan)
         entered = tuple(_position(record) for record, _ in plan.again)
         aside = Aside((), entered, moved, plan.given_up, plan.released)
         self._retirement.done(entry, caused, aside)
+        return True
 
-    def _parked(self, redrive: Redrive) -> list[ParkedRecord]:
-        """What the redrive is about, in position order: all that is parked of a key, or one message without any."""
+    def _read_on(self, reading: _Reading, redrive: Redrive) -> bool:
+        """Read more of what it is about: all that is parked of a key, or one message without any; True: that was all.
+
+        Raises:
+            MalformedMessage, UnreadableMessage: one of them is of a type that the application does not have.
+
+        """
         key = redrive.key
         if key is None:
             record = next(iter(self._store.parked(redrive.position - 1, 1)), None)
@@ -81,21 +119,23 @@ class Redriving:
                 raise NothingParked(f"at position {redrive.position}")
             key = record.message.envelope.key
             if key is None:
-                return [record]
-        records: list[ParkedRecord] = []
-        while found := self._store.parked(_position(records[-1]) if records else 0, READ_CHUNK, key):
-            records += found
-        if not records:
+                reading.add(record, self._encoded)
+                return True
+        found = self._store.parked(reading.last, AT_ONCE, key)
+        for record in found:
+            reading.add(record, self._encoded)
+        if not reading.records:
             raise NothingParked(f"of key {key!r}")
-        return records
+        return len(found) < AT_ONCE
 
-    def _plan(self, redrive: Redrive, records: Sequence[ParkedRecord]) -> _Plan:
-        positions = tuple(_position(record) for record in records)
+    def _plan(self, redrive: Redrive, reading: _Reading) -> _Plan:
+        records = reading.records
+        positions = tuple(map(_position, records))
         match redrive.verb:
             case Verb.RETRY:
-                return _Plan(self._as_today(records))
+                return _Plan(reading.again)
             case Verb.SKIP:
-                return _Plan(self._as_today(records[1:]), given_up=positions[:1])
+                return _Plan(reading.again, given_up=positions[:1])
             case Verb.DISCARD:
                 return _Plan(given_up=positions)
             case Verb.RELEASE:
@@ -106,16 +146,8 @@ class Redriving:
                     )
                 return _Plan(released=tuple(_position(record) for record in records if not record.is_released))
 
-    def _as_today(self, records: Sequence[ParkedRecord]) -> tuple[tuple[ParkedRecord, EncodedMessage], ...]:
-        """What was logged as it is encoded today.
-
-        Raises:
-            MalformedMessage, UnreadableMessage: one of them is of a type that the application does not have.
-
-        """
-        return tuple((record, self._encoded(record.message)) for record in records)
-
     def _encoded(self, message: LoggedMessage) -> EncodedMessage:
+        """What was logged as it is encoded today."""
         encoded = encoded_today(message, self._registry.catalog)
         if message.kind is MessageKind.COMMAND and encoded.type_id not in self._registry.handlers:
             remedy = "register one, or give the message up"

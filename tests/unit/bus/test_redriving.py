@@ -19,6 +19,7 @@ import parking
 from crashes import under_way
 from driven import BusSettings, Settings, WorkerSettings, log_digest
 from driven.adapters.stores.memory import MemoryStore
+from driven.bus import redriving
 from driven.domain.messages import Command
 from driven.service.built_in import BuiltIn, Redrive, Verb, built_in
 from driven.service.event_store import MessageKind, Status
@@ -27,7 +28,9 @@ from driven.testing.simulation import Faults, Simulation
 from parking import Apply, Begin
 
 if TYPE_CHECKING:
-    from driven.service.event_store import EventStore, LogRecord
+    from collections.abc import Iterator, Sequence
+
+    from driven.service.event_store import EventStore, LogRecord, ParkedRecord
     from driven.settings import Ordering
 
 Phase: TypeAlias = tuple[frozenset[int], list[Command | BuiltIn]]
@@ -43,6 +46,14 @@ FAULTS = st.builds(
     ring_slots=st.integers(1, 4),
     late_store=st.sampled_from([0.0, 0.5]),
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_at_once() -> Iterator[None]:
+    """What is parked here is read in several steps, as what is parked by thousands elsewhere."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(redriving, "AT_ONCE", 2)
+        yield
 
 
 @st.composite
@@ -306,6 +317,47 @@ def test_events_that_enter_again_are_shown_to_nobody_else() -> None:
     assert ledger(simulation.store, "notes") == [3, 5]
     assert wanted(simulation.store, "parking.Apply") == [3, 5]
     assert [one.name for one in simulation.store.events(["parking.Begun"], 0, 99)] == ["parking.Begun"]
+
+
+class Leafed(MemoryStore):
+    """Notes how many parked messages are read of it."""
+
+    read_of_parked = 0
+
+    def parked(self, after: int, limit: int, key: str | None = None) -> Sequence[ParkedRecord]:
+        """Read, and note it."""
+        found = super().parked(after, limit, key)
+        self.read_of_parked += len(found)
+        return found
+
+
+@pytest.mark.parametrize("verb", [Verb.RETRY, Verb.SKIP, Verb.DISCARD])
+@pytest.mark.parametrize("ordering", ["strict", "keyed"])
+def test_much_that_is_parked_is_read_step_by_step_and_nothing_retires_meanwhile(ordering: Ordering, verb: Verb) -> None:
+    """F3, B9: others have the bus thread in between, what is submitted meanwhile stands behind, none is left out."""
+    numbers = range(1, 12)
+    mend(frozenset(numbers))
+    configuration, store = Settings(bus=BusSettings(retries=0, ordering=ordering)), Leafed()
+    simulation = Simulation(REGISTRY, workers=0, seed=1, settings=configuration, store=store)
+    simulation.run([Begin(tuple(("a", number) for number in numbers))])
+    mend(frozenset())
+    before, store.read_of_parked = store.last_position, 0
+    simulation.begin([Redrive(verb, key="a"), Apply("a", 20), Apply("b", 21)])
+
+    most, retired_before = 0, 0
+    while (redrive := store.read(before, 1)[:1]) == [] or redrive[0].outcome is None:
+        read = store.read_of_parked
+        retired_before = retired_before if read else len(store.retired(0, 999))
+        simulation.conductor.turn(1)
+        simulation.committer.step()
+        most = max(most, store.read_of_parked - read)
+    simulation.go_on()
+
+    assert most == redriving.AT_ONCE
+    assert store.retired(retired_before, 1)[0].message == redrive[0].message
+    left = {Verb.RETRY: [*numbers], Verb.SKIP: [*numbers][1:], Verb.DISCARD: []}[verb]
+    assert ledger(store, "a") == [*left, 20]
+    assert not store.parked(0, 9, "a")
 
 
 def test_what_a_redrive_put_back_is_taken_up_by_the_next_bus_as_it_was() -> None:

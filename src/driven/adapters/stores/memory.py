@@ -184,9 +184,11 @@ class MemoryStore:
         """At most `limit` parked messages behind position `after`, of one key or of all."""
         with self._lock:
             found: list[ParkedRecord] = []
-            for position in sorted(one for one in self._aside.parked if one > after):
+            for position in self._aside.parked_behind(after):
+                if len(found) >= limit:
+                    break
                 message = self._messages[position - 1]
-                if len(found) < limit and key in {None, message.envelope.key}:
+                if key in {None, message.envelope.key}:
                     found.append(ParkedRecord(message, self._outcomes[position], self._aside.parked[position]))
             return found
 

@@ -6,7 +6,7 @@ Owned by one store, which keeps the messages themselves and holds a lock around 
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from driven.errors import StoreFailed
@@ -14,7 +14,7 @@ from driven.service.aside import DueId, DueKey, DueMessage
 from driven.service.event_store import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from driven.service.event_store import Batch, LoggedMessage
 
@@ -27,6 +27,8 @@ class MemoryAside:
         self._store = store
         self.parked: dict[int, bool] = {}
         """Positions of parked messages, and whether each is released."""
+        self._ascending: list[int] | None = None
+        """These positions in order, once somebody has asked; None: since then it has changed."""
         self._due: dict[DueId, DueMessage] = {}
         self._order: list[DueKey] = []
 
@@ -53,8 +55,10 @@ class MemoryAside:
         for outcome in batch.retired:
             if outcome.status is Status.PARKED:
                 self.parked[outcome.position] = False
+                self._ascending = None
             if outcome.aside is None:
                 continue
+            self._ascending = None
             for position in chain(outcome.aside.entered, outcome.aside.given_up):
                 del self.parked[position]
             self.parked.update(dict.fromkeys(outcome.aside.released, True))
@@ -64,6 +68,12 @@ class MemoryAside:
                 insort(self._order, due.key)
             for due_id in outcome.aside.cancelled:
                 self._forget(DueId(*due_id))
+
+    def parked_behind(self, after: int) -> Iterator[int]:
+        """Positions of parked messages behind one, ascending."""
+        if self._ascending is None:
+            self._ascending = sorted(self.parked)
+        return islice(self._ascending, bisect_right(self._ascending, after), None)
 
     def due(self, after: DueKey | None, limit: int) -> Sequence[DueMessage]:
         """Messages due later, in order."""
