@@ -1,7 +1,8 @@
 """What durability costs: commands per second by policy, and events beside the `eventsourcing` package's recorder.
 
 Run it with ``python -m benchmarks.durable`` (two minutes); with ``--page`` it puts its tables into
-docs/explanation/performance.md. Contenders take turns in every round, over files in the same folder (``--folder``, to
+docs/explanation/performance.md. Without that package, which the extra ``dev`` brings, Driven is measured alone.
+Contenders take turns in every round, over files in the same folder (``--folder``, to
 choose the disk).
 
 ::
@@ -16,8 +17,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib.util
 import os
-import re
 import sqlite3
 import statistics
 import sys
@@ -28,9 +29,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from eventsourcing.persistence import StoredEvent
-from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
-
+from benchmarks.page import put, spread
 from driven import Settings, WorkerSettings, open_bus, run
 from driven.adapters.stores.memory import MemoryStore
 from driven.adapters.stores.sqlite.store import SqliteStore
@@ -52,8 +51,10 @@ PER_TRANSACTION: Final = (1, 100, 1_000)
 STREAM: Final = 100
 """Events in each stream."""
 BODY: Final = bytes(100)
-PAGE: Final = Path(__file__).parents[1] / "docs/explanation/performance.md"
-MARKED: Final = re.compile(r"(?<=<!-- durable -->\n).*?(?=<!-- end of durable -->)", re.DOTALL)
+RIVAL: Final = "eventsourcing"
+WITHOUT_RIVAL: Final = (
+    f"{RIVAL} is not installed, so its column is left out; pip install '{RIVAL}>=9.4', or the extra dev of Driven"
+)
 
 
 class Weighed(SqliteStore):
@@ -188,6 +189,10 @@ class Theirs(Recorder):
 
     def __init__(self, path: Path) -> None:
         """A new database, in its own way: WAL, and SQLite's default of synchronous=FULL."""
+        from eventsourcing.persistence import StoredEvent  # noqa: PLC0415 - it may be missing
+        from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore  # noqa: PLC0415 - the same
+
+        self.event: Final = StoredEvent
         self.datastore = SQLiteDatastore(str(path))
         self.recorder = SQLiteApplicationRecorder(self.datastore)
         self.recorder.create_table()
@@ -197,7 +202,7 @@ class Theirs(Recorder):
         """Events of one originator."""
         originator = self.ids.setdefault(stream, uuid.uuid4())
         self.recorder.insert_events(
-            [StoredEvent(originator, version + one, "bench:Done", BODY) for one in range(1, count + 1)]
+            [self.event(originator, version + one, "bench:Done", BODY) for one in range(1, count + 1)]
         )
 
     def stream(self, stream: int) -> int:
@@ -216,7 +221,10 @@ class Theirs(Recorder):
         self.datastore.close()
 
 
-RECORDERS: Final[dict[str, type[Recorder]]] = {"Driven": Ours, "eventsourcing": Theirs}
+def recorders() -> dict[str, type[Recorder]]:
+    """Ours, and that of the rival if it is installed."""
+    ours: dict[str, type[Recorder]] = {"Driven": Ours}
+    return ours if importlib.util.find_spec(RIVAL) is None else {**ours, RIVAL: Theirs}
 
 
 def events(kind: type[Recorder], folder: Path, transactions: dict[int, int]) -> Iterator[tuple[str, float]]:
@@ -249,13 +257,6 @@ def _timed(work: Callable[[], object]) -> float:
 # The page.
 
 
-def spread(values: Sequence[float]) -> str:
-    """Median, lowest and highest."""
-    digits = 0 if statistics.median(values) >= 100 else 1
-    middle, low, high = (f"{one:,.{digits}f}" for one in (statistics.median(values), min(values), max(values)))
-    return f"{middle} ({low} - {high})"
-
-
 def commands_table(runs: dict[str, list[Run]]) -> str:
     """One line per contender."""
     lines = ["| store | commands/s | bus thread, µs | store thread, µs | commands per transaction |"]
@@ -268,25 +269,27 @@ def commands_table(runs: dict[str, list[Run]]) -> str:
 
 
 def events_table(rates: dict[str, list[dict[str, float]]]) -> str:
-    """One line for each thing to do."""
-    lines = ["| events/s | Driven | eventsourcing | ratio |", "| --- | ---: | ---: | ---: |"]
-    ours, theirs = rates.values()
-    for what in ours[0]:
-        ratio = [one[what] / other[what] for one, other in zip(ours, theirs, strict=True)]
-        columns = ([one[what] for one in ours], [one[what] for one in theirs], ratio)
+    """One line for each thing to do; the ratio is that of Driven to the other one."""
+    titles = [*rates, "ratio"] if len(rates) > 1 else [*rates]
+    lines = [f"| events/s | {' | '.join(titles)} |", f"| --- |{' ---: |' * len(titles)}"]
+    for what in next(iter(rates.values()))[0]:
+        columns = [[one[what] for one in rounds] for rounds in rates.values()]
+        if len(columns) > 1:
+            columns.append([one / other for one, other in zip(*columns, strict=True)])
         lines.append(f"| {what} | {' | '.join(spread(column) for column in columns)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *([] if len(rates) > 1 else ["", WITHOUT_RIVAL])]) + "\n"
 
 
 def report(folder: Path, rounds: int, count: int, transactions: dict[int, int]) -> str:
     """Measure everything, and say it in the words of the page."""
     load_before = os.getloadavg()[0]
     runs: dict[str, list[Run]] = {name: [] for name in COMMANDS}
-    rates: dict[str, list[dict[str, float]]] = {name: [] for name in RECORDERS}
+    kinds = recorders()
+    rates: dict[str, list[dict[str, float]]] = {name: [] for name in kinds}
     for _ in range(rounds):
         for name, (durability, part) in COMMANDS.items():
             runs[name].append(run(commands(folder, durability, max(CLIENTS, int(count * part)))))  # type: ignore[arg-type]  # a policy
-        for name, kind in RECORDERS.items():
+        for name, kind in kinds.items():
             rates[name].append(dict(events(kind, folder, transactions)))
     here = machine()
     return (
@@ -307,6 +310,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, help="on which disk; the default: that of temporary files")
     parser.add_argument("--page", action="store_true", help="write docs/explanation/performance.md")
     options = parser.parse_args(arguments)
+    if options.page and RIVAL not in recorders():
+        parser.error(
+            f"the page has a column that needs {RIVAL}; pip install '{RIVAL}>=9.4', or the extra dev of Driven"
+        )
     transactions = {
         size: max(1, options.commands // 2 // size if size > 1 else options.commands // 50) for size in PER_TRANSACTION
     }
@@ -314,7 +321,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         text = report(Path(folder), options.rounds, options.commands, transactions)
     sys.stdout.write(text)
     if options.page:
-        PAGE.write_text(MARKED.sub(lambda _: text, PAGE.read_text("utf-8")), "utf-8")
+        put("durable", text)
 
 
 if __name__ == "__main__":

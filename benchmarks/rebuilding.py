@@ -180,7 +180,11 @@ def measured(folder: Path, events: int) -> bool:
     print(f"live rows read {killed.looks + again.looks:,} times meanwhile, all there: {is_whole}")
     for where, database in (("in a file", str(folder / "rival.db")), ("in memory", ":memory:")):
         rival = rival_pace(database, min(events, RIVAL_EVENTS))
-        told_of_it = f"{rival:,.0f} events/s, 1/{events / first.took_s / rival:.0f}" if rival else "not installed"
+        told_of_it = (
+            f"{rival:,.0f} events/s, 1/{events / first.took_s / rival:.0f}"
+            if rival
+            else "not installed; pip install 'eventsourcing>=9.4'"
+        )
         print(f"eventsourcing, one transaction an event, {where}: {told_of_it}")
     served = run(rebuilt_by_a_bus(settings, events))
     middle_ms, last_ms = (served.waits_s[int(len(served.waits_s) * part)] * 1_000 for part in (0.5, 0.99))
