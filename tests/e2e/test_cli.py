@@ -359,7 +359,7 @@ def test_what_is_typed_in_a_shell_can_be_completed(folder: Path) -> None:
         for line in lines
     ]
 
-    assert found == [["dispatch", "doctor"], ["accepted", "handled", "settled"], ["--port"]]
+    assert found == [["dispatch", "doctor", "due"], ["accepted", "handled", "settled"], ["--port"]]
     assert all((folder / f"complete.{shell}").read_text("utf-8") for shell in ("zsh", "fish"))
 
 

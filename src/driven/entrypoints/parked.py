@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,8 +16,9 @@ from driven.bootstrap import open_bus_sync
 from driven.bus.parked_messages import ParkedDetails, ParkedMessage, ParkedMessages
 from driven.entrypoints.configured import configured
 from driven.entrypoints.loading import load_application
+from driven.entrypoints.operating import refuse, who_types
 from driven.entrypoints.reading import log_to_read
-from driven.errors import BusClosed, CommandFailed, NothingParked
+from driven.errors import CommandFailed, NothingParked
 from driven.service.aside import Aside
 from driven.service.built_in import Verb
 from driven.service.naming import qualified_name
@@ -27,9 +27,6 @@ from driven.service.registry import build_registry
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from driven.bus.receipts import Receipt
-    from driven.service.built_in import BuiltIn
 
 
 class ParkedReport(msgspec.Struct, frozen=True):
@@ -144,7 +141,7 @@ def redrive_report(  # noqa: PLR0913 - each was typed
             Verb.RELEASE: bus.parked.release,
             Verb.DISCARD: bus.parked.discard,
         }
-        receipt = verbs[verb](key=key, position=position, by=_who(by), why=why)
+        receipt = verbs[verb](key=key, position=position, by=who_types(by), why=why)
         try:
             receipt.handled()
         except CommandFailed as error:
@@ -173,16 +170,7 @@ def _looking(reference: str, config: Path | None, url: str | None) -> Iterator[P
         contextlib.closing(registry.injector),
         contextlib.closing(log_to_read(configured(config, url).store)) as log,
     ):
-        yield ParkedMessages(log, registry.catalog, _refuse)
-
-
-async def _refuse(command: BuiltIn) -> Receipt:
-    """Nobody who only looks puts anything on a bus."""
-    _closed(command)
-
-
-def _closed(command: BuiltIn) -> NoReturn:
-    raise BusClosed(f"it was never opened, and cannot take {type(command).__name__}")
+        yield ParkedMessages(log, registry.catalog, refuse)
 
 
 def _plain(found: ParkedDetails) -> ParkedMessage:
@@ -191,13 +179,3 @@ def _plain(found: ParkedDetails) -> ParkedMessage:
 
 def _fields(message: msgspec.Struct) -> dict[str, object]:
     return {field: getattr(message, field) for field in message.__struct_fields__}
-
-
-def _who(by: str | None) -> str:
-    """Who types, unless he says who wants it."""
-    if by is not None:
-        return by
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name
-        return ""

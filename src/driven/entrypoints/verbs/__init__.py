@@ -6,6 +6,7 @@
     |- looking        check, placement, doctor, bench, top
     |- log            log
     |- parked         parked
+    |- due            due
     |- replaying      verify, rebuild, schema
     `- carrying_out   run, dispatch
        |- arguments     types of arguments that several take

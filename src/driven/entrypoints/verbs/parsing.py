@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 import tyro
 
 from driven.entrypoints.verbs.carrying_out import Dispatch, Run
+from driven.entrypoints.verbs.due import Due
 from driven.entrypoints.verbs.log import Log
 from driven.entrypoints.verbs.looking import Bench, Check, Examine, Place, Top
 from driven.entrypoints.verbs.parked import Parked
@@ -33,6 +34,7 @@ Verb: TypeAlias = (
     | Annotated[Log, tyro.conf.subcommand("log")]
     | Annotated[BuildAnew, tyro.conf.subcommand("rebuild")]
     | Annotated[Parked, tyro.conf.subcommand("parked")]
+    | Annotated[Due, tyro.conf.subcommand("due")]
 )
 """`dispatch` is here for its help only: it is told apart before, as the options of a command follow."""
 
