@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from driven import Application, Command, Placement
+from driven import Application, Command, Event, Placement
 from driven.entrypoints.http import Api
 
 app = Application("attacked")
@@ -21,6 +21,30 @@ class Sleep(Command):
 def sleep(command: Sleep) -> None:
     """Take so long."""
     time.sleep(command.for_s)
+
+
+class Nap(Command):
+    """Lead to a sleep; done at once itself."""
+
+    for_s: float
+
+
+class Napped(Event):
+    """Somebody is about to sleep."""
+
+    for_s: float
+
+
+@app.handles(Nap, exposed=True)
+def nap(command: Nap) -> Napped:
+    """Say so."""
+    return Napped(command.for_s)
+
+
+@app.reacts_to(Napped)
+def fall_asleep(event: Napped) -> Sleep:
+    """Sleep."""
+    return Sleep(event.for_s)
 
 
 api = Api(app)

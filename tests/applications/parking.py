@@ -75,13 +75,13 @@ def check(number: int) -> None:
         raise ValueError(f"{number} is broken")
 
 
-@app.handles(Begin, placement=Placement.WORKER)
+@app.handles(Begin, placement=Placement.WORKER, exposed=True)
 def begin(command: Begin) -> Begun:
     """Lead to what is in it."""
     return Begun(command.items)
 
 
-@app.handles(Apply, key="key", placement=Placement.WORKER, retries=1, loads={Ledger: "key"})
+@app.handles(Apply, key="key", placement=Placement.WORKER, retries=1, loads={Ledger: "key"}, exposed=True)
 def apply(command: Apply, uow: UnitOfWork) -> Applied:
     """Note the number under its key."""
     check(command.number)

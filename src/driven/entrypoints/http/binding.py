@@ -20,6 +20,7 @@ import types
 import typing
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -27,6 +28,8 @@ from driven.entrypoints.http.problems import Problem, WrongField, wrong_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from starlette.types import Scope
 
 _IN_PATH: Final = re.compile(r"{([a-z_]\w*)}")
 
@@ -40,6 +43,27 @@ class Request(msgspec.Struct, frozen=True):
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes = b""
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """The headers of a request by their names; of one that stands there several times, the first."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+
+
+def seen(scope: Scope, headers: Mapping[str, str], body: bytes = b"") -> Request:
+    """A request as routes and `authorize` see it.
+
+    Raises:
+        Problem: its query string cannot be read.
+
+    """
+    query: dict[str, str] = {}
+    if text := scope["query_string"]:
+        try:
+            query = dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True, errors="strict"))
+        except ValueError:
+            raise Problem(400, "The query string cannot be read", "Send it as UTF-8.") from None
+    return Request(scope["method"], scope["path"], scope["path_params"], query, headers, body)
 
 
 class Field(msgspec.Struct, frozen=True):

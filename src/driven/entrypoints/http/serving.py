@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+import starlette.requests
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
@@ -24,7 +25,7 @@ from driven.bootstrap import open_bus
 from driven.configuration import load_settings
 from driven.entrypoints.http.answers import encode
 from driven.entrypoints.http.api import Api
-from driven.entrypoints.http.binding import Request, decoded
+from driven.entrypoints.http.binding import decoded, headers_of, seen
 from driven.entrypoints.http.bodies import body_of
 from driven.entrypoints.http.desk import Desk
 from driven.entrypoints.http.doors import Doors
@@ -45,7 +46,6 @@ from driven.service.registry import build_registry
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    import starlette.requests
     from starlette.types import Receive, Scope, Send
 
     from driven.bus.message_bus import MessageBus
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     Endpoint = Callable[[starlette.requests.Request], Awaitable[Response]]
 
 logger = logging.getLogger("driven.http")
+
+_COMMANDS: Final = "/commands/"
 
 _SHOWN: Final = 200
 """Characters of a path that are told."""
@@ -84,6 +86,7 @@ class HttpApi:
         self._tickets: Final = Tickets(settings.http.receipt_secret)
         self._doors: Final = Doors(settings.http.token, api.authorize)
         self._desk: Final = Desk(api, registry.catalog, settings.http, self._tickets, self._doors)
+        self._answer: Final = _answering(self._command)
         self._bus: MessageBus | None = None
         own = checked_routes(api, registry, self._commands)
         registry.injector.close()
@@ -99,8 +102,15 @@ class HttpApi:
         """ASGI."""
         if scope["type"] == "http" and (refusal := self._doors.refusal(scope)):
             await refusal.response()(scope, receive, send)
-        else:
-            await self._starlette(scope, receive, send)
+            return
+        if scope["type"] == "http" and scope["method"] == "POST":
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            if path.startswith(_COMMANDS):  # the way of nearly all: no table of routes is searched for it
+                scope["path_params"] = {"name": path.removeprefix(_COMMANDS)}
+                response = await self._answer(starlette.requests.Request(scope, receive))
+                await response(scope, receive, send)
+                return
+        await self._starlette(scope, receive, send)
 
     @contextlib.asynccontextmanager
     async def opened(self, bus: MessageBus | None = None) -> AsyncIterator[MessageBus]:
@@ -148,7 +158,7 @@ class HttpApi:
         if self._http.docs:
             reading += [("/docs", self._docs), ("/docs/{file}", self._static)]
         endpoints = [
-            ("POST", "/commands/{name}", self._command),
+            ("POST", _COMMANDS + "{name}", self._command),  # here for what is no POST
             *(("GET", path, self._reading(endpoint)) for path, endpoint in reading),
             *((one.method, one.path, self._own(one)) for one in own if not one.is_query),
             ("GET", "/health/live", self._live),
@@ -160,7 +170,7 @@ class HttpApi:
         """`endpoint`, which issues no command, for whoever may read."""
 
         async def reading(request: starlette.requests.Request) -> Response:
-            await self._doors.check(_seen(request, b""), None)
+            await self._doors.check(seen(request.scope, headers_of(request.scope)), None)
             return await endpoint(request)
 
         return reading if self.api.authorize is not None else endpoint
@@ -169,25 +179,28 @@ class HttpApi:
         exposed = self._exposed.get(request.path_params["name"])
         if exposed is None:
             raise Problem(404, "There is no such command")
-        body = await body_of(request, self._http, must_be_json=True)
+        headers = headers_of(request.scope)
+        body = await body_of(request.receive, headers, self._http, must_be_json=True)
         command = decoded(body, exposed.command)
-        terms = terms_of(request.headers, self._http)
-        return await self._desk.take(self.bus, command, _seen(request, body), terms, _base(request))
+        terms = terms_of(headers, self._http)
+        return await self._desk.take(self.bus, command, seen(request.scope, headers, body), terms, _base(request))
 
     def _own(self, route: Route) -> Endpoint:
         async def endpoint(request: starlette.requests.Request) -> Response:
-            body = await body_of(request, self._http, must_be_json=route.binding.body is not None)
-            seen = _seen(request, body)
-            result = route.function(**route.binding.arguments(seen, self.bus.resolve))
+            headers = headers_of(request.scope)
+            body = await body_of(request.receive, headers, self._http, must_be_json=route.binding.body is not None)
+            asked = seen(request.scope, headers, body)
+            result = route.function(**route.binding.arguments(asked, self.bus.resolve))
             if type(result) not in self._commands:
                 raise TypeError(f"{route.method} {route.path} returned a {type(result).__name__}: no exposed command")
-            return await self._desk.take(self.bus, result, seen, terms_of(request.headers, self._http), _base(request))
+            return await self._desk.take(self.bus, result, asked, terms_of(headers, self._http), _base(request))
 
         return endpoint
 
     def _query(self, route: Route) -> Endpoint:
         async def endpoint(request: starlette.requests.Request) -> Response:
-            result = route.function(**route.binding.arguments(_seen(request, b""), self.bus.resolve))
+            asked = seen(request.scope, headers_of(request.scope))
+            result = route.function(**route.binding.arguments(asked, self.bus.resolve))
             if result is None:
                 raise Problem(404, "There is nothing here")
             return Response(encode(result), media_type="application/json")
@@ -255,15 +268,6 @@ async def _told_by_starlette(_request: starlette.requests.Request, error: Except
     """A path or a method that there is not."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
     return Problem(error.status_code, str(error.detail), headers=error.headers).response()
-
-
-def _seen(request: starlette.requests.Request, body: bytes) -> Request:
-    try:
-        query = dict(request.query_params)
-    except UnicodeDecodeError:
-        raise Problem(400, "The query string cannot be read", "Send it as UTF-8.") from None
-    parameters: dict[str, Any] = dict(request.path_params)
-    return Request(request.method, request.scope["path"], parameters, query, dict(request.headers), body)
 
 
 def _base(request: starlette.requests.Request) -> str:

@@ -83,7 +83,7 @@ def _command_id(key: str | None) -> str:
 
 
 def _preferences(text: str) -> Iterator[tuple[str, str]]:
-    for part in re.split(r"[,;]", text):
+    for part in re.split(r"[,;]", text) if text else ():
         name, _, value = part.partition("=")
         yield name.strip().lower(), value.strip().strip('"')
 
