@@ -22,6 +22,7 @@ from driven.errors import StoreFailed
 from driven.service.event_store import log_digest
 from driven.testing.contracts import BEFORE, batch, command, outcome
 from namespaces import LONGEST_RUN_S, in_a_namespace, why_no_namespace
+from small_log import log_of_three
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,10 +34,7 @@ in_namespaces = pytest.mark.skipif(bool(why_no_namespace()), reason=why_no_names
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A log of three commands, closed; all of it in one file."""
-    path = tmp_path / "driven.db"
-    with closing(SqliteStore(path)) as store:
-        store.open()
-        store.append(BEFORE)
+    path = log_of_three(tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["driven.db", "driven.db-lease"]
     return path
 

@@ -191,19 +191,25 @@ def test_an_operator_lists_and_cancels_what_is_due() -> None:
     assert rung == {}
 
 
-def test_a_type_that_is_gone_stays_due() -> None:
-    """X3: it is not lost, the bus goes on, and the code that knows it lets it in."""
-    (app, rung), clock, store = bells(), Clock(), MemoryStore()
-    with open_bus_sync(app, INLINE, store=store, clock_ns=clock) as bus:
-        bus.submit(Ring("a"), deliver_at=clock.after(10))
-    clock.now_ns += 20 * SECOND
+def bells_without_rings() -> Application:
+    """The bells when nobody rings any more."""
     other = Application("bells")
 
     @other.handles(WindUp)
     def wind_up(command: WindUp) -> None:
         """As the last one in this process, it lets what is due come in before."""
 
-    with open_bus_sync(other, INLINE, store=store, clock_ns=clock) as bus:
+    return other
+
+
+def test_a_type_that_is_gone_stays_due() -> None:
+    """X3: it is not lost, the bus goes on, and the code that knows it lets it in."""
+    (app, rung), clock, store = bells(), Clock(), MemoryStore()
+    with open_bus_sync(app, INLINE, store=store, clock_ns=clock) as bus:
+        bus.submit(Ring("a"), deliver_at=clock.after(10))
+    clock.now_ns += 20 * SECOND
+
+    with open_bus_sync(bells_without_rings(), INLINE, store=store, clock_ns=clock) as bus:
         bus.submit(WindUp("b", 1.0)).settled()
         assert [one.name for one in bus.due.list()] == ["bells.Ring"]
 
@@ -219,13 +225,8 @@ def test_a_type_that_is_gone_can_be_cancelled() -> None:
     with open_bus_sync(app, INLINE, store=store, clock_ns=clock) as bus:
         bus.submit(Ring("a"), deliver_at=clock.after(10))
     clock.now_ns += 20 * SECOND
-    other = Application("bells")
 
-    @other.handles(WindUp)
-    def wind_up(command: WindUp) -> None:
-        """As the last one in this process, it lets what is due come in before."""
-
-    with open_bus_sync(other, INLINE, store=store, clock_ns=clock) as bus:
+    with open_bus_sync(bells_without_rings(), INLINE, store=store, clock_ns=clock) as bus:
         bus.submit(WindUp("b", 1.0)).settled()
         (stays,) = bus.due.list()
 

@@ -39,29 +39,12 @@ from driven.service.registry import build_registry
 from driven.testing.simulation import Faults, Simulation
 from driven.wire import ReadRequest
 from ordering import Plan, app, command_of
+from ordering_plans import plans
 
 if TYPE_CHECKING:
     from driven.bus.conductor import Conductor
     from driven.bus.receipts import Settlement
     from driven.wire import AggregateState, Completion
-
-KINDS = st.sampled_from(["stateless", "keyed", "keyed", "unkeyed", "forgiving"])
-ACCOUNTS = st.sampled_from(["a", "b", "c"])
-
-
-def plans(depth: int) -> st.SearchStrategy[Plan]:
-    """Trees of plans that fail often."""
-    children = st.just(()) if depth == 0 else st.lists(plans(depth - 1), max_size=3).map(tuple)
-    return st.builds(
-        Plan,
-        kind=KINDS,
-        key=ACCOUNTS,
-        touches=st.lists(ACCOUNTS, max_size=2).map(tuple),
-        amount=st.integers(0, 50),
-        fails=st.sampled_from(["never", "never", "odd", "always"]),
-        children=children,
-    )
-
 
 early = Application("early")
 
@@ -105,7 +88,11 @@ def accept(command: Accept) -> None:
     """Has been done, and does not happen."""
 
 
-ROOTS = st.lists(plans(2), min_size=1, max_size=6)
+FRAIL = plans(
+    2, ("stateless", "keyed", "keyed", "unkeyed", "forgiving"), keys="abc", fails=("never", "never", "odd", "always")
+)
+"""They fail often."""
+ROOTS = st.lists(FRAIL, min_size=1, max_size=6)
 TIGHT = st.builds(
     BusSettings, max_hops=st.integers(1, 6), max_descendants=st.integers(1, 30), retries=st.integers(0, 2)
 )

@@ -20,6 +20,7 @@ from driven.service.event_store import LoggedMessage, MessageKind, Status, log_d
 from driven.service.registry import build_registry
 from driven.testing.simulation import Faults, Simulation
 from ordering import Plan, app, command_of
+from ordering_plans import SHORT_AND_LONG, plans
 from replaying import check_replay
 
 REGISTRY = build_registry(app)
@@ -38,26 +39,8 @@ COURSES = st.builds(
     faults=FAULTS,
     seed=st.integers(0, 2**32),
 )
-KINDS = ("stateless", "keyed", "unkeyed", "forgiving")
-LONG = (*KINDS, "long", "long keyed")
-
-
-def plans(depth: int, kinds: tuple[str, ...] = KINDS) -> st.SearchStrategy[Plan]:
-    """Trees of plans, at most `depth` high."""
-    children = st.lists(plans(depth - 1, kinds), max_size=3).map(tuple) if depth else st.just(())
-    return st.builds(
-        Plan,
-        kind=st.sampled_from(kinds),
-        key=KEYS,
-        touches=st.lists(KEYS, max_size=3).map(tuple),
-        amount=st.integers(0, 50),
-        fails=st.sampled_from(["never", "never", "never", "never", "odd", "first", "always"]),
-        children=children,
-    )
-
-
 ROOTS = st.lists(plans(2), min_size=1, max_size=6)
-LONG_ROOTS = st.lists(plans(2, LONG), min_size=1, max_size=5)
+LONG_ROOTS = st.lists(plans(2, SHORT_AND_LONG), min_size=1, max_size=5)
 BUDGETS = st.sampled_from([BusSettings(), BusSettings(max_descendants=3), BusSettings(max_hops=3)])
 
 
@@ -140,7 +123,7 @@ CHILDREN = (Plan(kind="keyed", key="c", fails="always"), Plan(kind="long keyed")
 def test_these_courses_leave_every_kind_of_thing_to_take_up() -> None:
     """U9: the properties above would prove little if a crash never left anything behind."""
     left: Counter[str] = Counter()
-    roots = [Plan(kind=kind, key=key, children=CHILDREN) for kind in LONG for key in "ab"]
+    roots = [Plan(kind=kind, key=key, children=CHILDREN) for kind in SHORT_AND_LONG for key in "ab"]
 
     for seed in range(60):
         store = MemoryStore()

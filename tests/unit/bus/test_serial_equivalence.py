@@ -19,27 +19,10 @@ from driven.service.registry import build_registry
 from driven.settings import CommandSettings, WorkerSettings
 from driven.testing.simulation import Faults, Simulation
 from ordering import Plan, app, command_of
+from ordering_plans import plans
 
 if TYPE_CHECKING:
     from driven.domain.messages import Envelope
-
-KINDS = st.sampled_from(["stateless", "keyed", "unkeyed", "forgiving"])
-ACCOUNTS = st.sampled_from(["a", "b", "c", "d"])
-
-
-def plans(depth: int) -> st.SearchStrategy[Plan]:
-    """Trees of plans, at most `depth` high."""
-    children = st.just(()) if depth == 0 else st.lists(plans(depth - 1), max_size=3).map(tuple)
-    return st.builds(
-        Plan,
-        kind=KINDS,
-        key=ACCOUNTS,
-        touches=st.lists(ACCOUNTS, max_size=3).map(tuple),
-        amount=st.integers(0, 50),
-        fails=st.sampled_from(["never", "never", "never", "never", "odd", "first", "always"]),
-        children=children,
-    )
-
 
 ROOTS = st.lists(plans(2), min_size=1, max_size=8)
 PLACEMENTS = st.fixed_dictionaries(

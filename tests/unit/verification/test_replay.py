@@ -34,6 +34,7 @@ from driven.service.registry import build_registry
 from driven.testing.simulation import Faults, Simulation
 from driven.wire import Failure
 from ordering import Plan, command_of
+from ordering_plans import SHORT_AND_LONG, plans
 from verifying import judged
 
 if TYPE_CHECKING:
@@ -44,25 +45,7 @@ if TYPE_CHECKING:
 Handler: TypeAlias = Callable[..., Any]
 
 ORDERING = build_registry(ordering.app)
-KINDS = st.sampled_from(["stateless", "keyed", "unkeyed", "forgiving", "long", "long keyed"])
-ACCOUNTS = st.sampled_from(["a", "b", "c"])
-
-
-def plans(depth: int) -> st.SearchStrategy[Plan]:
-    """Trees of plans, at most `depth` high."""
-    children = st.just(()) if depth == 0 else st.lists(plans(depth - 1), max_size=2).map(tuple)
-    return st.builds(
-        Plan,
-        kind=KINDS,
-        key=ACCOUNTS,
-        touches=st.lists(ACCOUNTS, max_size=2).map(tuple),
-        amount=st.integers(0, 50),
-        fails=st.sampled_from(["never", "never", "never", "odd", "first", "always"]),
-        children=children,
-    )
-
-
-ROOTS = st.lists(plans(1), min_size=1, max_size=6)
+ROOTS = st.lists(plans(1, SHORT_AND_LONG, keys="abc", children=2), min_size=1, max_size=6)
 FAULTS = st.builds(Faults, kill=st.sampled_from([0.0, 0.2]), recycle=st.sampled_from([0.0, 0.2]))
 
 

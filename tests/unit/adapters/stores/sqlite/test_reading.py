@@ -11,17 +11,13 @@ import pytest
 
 from driven.adapters.stores.sqlite.store import SqliteStore
 from driven.errors import StoreFailed
-from driven.testing.contracts import BEFORE
+from small_log import log_of_three
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A log of three commands."""
-    path = tmp_path / "driven.db"
-    with closing(SqliteStore(path)) as store:
-        store.open()
-        store.append(BEFORE)
-    return path
+    return log_of_three(tmp_path)
 
 
 def open_files(path: Path) -> int:

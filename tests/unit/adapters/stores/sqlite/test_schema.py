@@ -14,7 +14,8 @@ from driven.adapters.stores.sqlite import schema
 from driven.adapters.stores.sqlite.store import SqliteStore
 from driven.errors import StoreFailed
 from driven.service.event_store import LoggedType, LogRecord, MessageKind
-from driven.testing.contracts import BEFORE, batch, command, outcome
+from driven.testing.contracts import batch, command, outcome
+from small_log import log_of_three
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,11 +38,7 @@ def as_of(path: Path, version: int) -> None:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A log of three commands."""
-    path = tmp_path / "driven.db"
-    with closing(SqliteStore(path)) as store:
-        store.open()
-        store.append(BEFORE)
-    return path
+    return log_of_three(tmp_path)
 
 
 def test_a_log_says_whose_it_is_and_of_which_schema(path: Path) -> None:
