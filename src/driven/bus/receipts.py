@@ -16,15 +16,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
 from driven.domain.messages import Event
-from driven.errors import CommandParked, MisuseError
+from driven.errors import BusClosed, CommandParked, MisuseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     from driven.bus.followers import Followers
 
@@ -52,48 +53,67 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
 _first_waiter: Final = threading.Lock()
 
 
-class Milestone(msgspec.Struct, gc=False, eq=False):
-    """Something that is reached once, and the futures of those who wait for it.
+class Stages(msgspec.Struct, kw_only=True, gc=False, eq=False):
+    """Something that is reached stage by stage, and the futures of those who wait for one of them.
 
-    There are several for each command, so they are kept from the garbage collector: what waits is let go when the
-    milestone is reached, as every one is, in the end.
+    There is one for each command, so they are kept from the garbage collector: what waits is let go when its stage is
+    reached, as every one is, in the end.
     """
 
-    is_reached: bool = False
-    """Whether it was reached."""
-    _waiters: list[asyncio.Future[None]] | None = None
+    _reached: int = 0
+    _waiters: list[tuple[int, asyncio.Future[None]]] | None = None
+    """Each with the stage that it waits for."""
 
-    async def wait(self) -> None:
-        """Return once it is reached; may be called from any event loop."""
-        if self.is_reached:
+    async def _until(self, stage: int) -> None:
+        """Return once this stage is reached; may be called from any event loop."""
+        if self._reached >= stage:
             return
         future = asyncio.get_running_loop().create_future()
         waiters = self._waiters
-        if waiters is None:  # most are never waited for: a list for each would be the garbage collector's burden
+        if waiters is None:  # most are never waited for: a list for each would be memory for nothing
             with _first_waiter:
                 waiters = self._waiters = self._waiters or []
-        waiters.append(future)
-        # reach() sets the claim before it looks at the list: either it finds this future there, or we see the claim
-        if self.is_reached:
+        waiters.append((stage, future))
+        # _reach() sets the claim before it looks at the list: either it finds this future there, or we see the claim
+        if self._reached >= stage:
             return
         try:
             await future
         except asyncio.CancelledError:
-            with contextlib.suppress(ValueError):  # reach() was faster
-                waiters.remove(future)
+            with contextlib.suppress(ValueError):  # _reach() was faster
+                waiters.remove((stage, future))
             raise
+
+    def _reach(self, stage: int) -> None:
+        """Wake everybody who waits for this stage or an earlier one; called on the bus thread."""
+        if self._reached < stage:
+            self._reached = stage
+            if self._waiters is not None:
+                self._tell(self._waiters)
+
+    def _tell(self, waiters: list[tuple[int, asyncio.Future[None]]]) -> None:
+        for waiter in tuple(waiters):  # a copy: whoever gives up in another thread takes himself out meanwhile
+            if waiter[0] <= self._reached:
+                with contextlib.suppress(ValueError):
+                    waiters.remove(waiter)  # the future, and with it the event loop, of one who waited
+                _wake(waiter[1])
+
+
+class Milestone(Stages, gc=False, eq=False):
+    """Something that is reached once."""
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether it was reached."""
+        return self._reached > 0
+
+    async def wait(self) -> None:
+        """Return once it is reached; may be called from any event loop."""
+        await self._until(1)
 
     def reach(self) -> None:
         """Wake everybody; called on the bus thread."""
-        if self.is_reached:
-            return
-        self.is_reached = True
-        waiters = self._waiters
-        if waiters is None:
-            return
-        for future in tuple(waiters):  # a copy: whoever gives up in another thread takes himself out meanwhile
-            _wake(future)
-        self._waiters = None  # the futures, and with them the event loops, of those who waited
+        self._reach(1)
 
 
 def _wake(future: asyncio.Future[None]) -> None:
@@ -112,54 +132,45 @@ def _finish(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-class Receipt:
-    """A command that was accepted: its position, its id, and the ways to wait for what comes of it."""
+_STARTED: Final = 1
+_HANDLED: Final = 2
+_SETTLED: Final = 3
+"""The stages of a receipt."""
 
-    __slots__ = (
-        "_abandoned",
-        "_emitted",
-        "_events",
-        "_failure",
-        "_followers",
-        "_handled",
-        "_has_started",
-        "_settled",
-        "_settlement",
-        "_started",
-        "id",
-        "position",
-    )
 
-    def __init__(self, position: int, command_id: str) -> None:
-        """Made by the bus."""
-        self.position: Final = position
-        self.id: Final = command_id
-        self._handled = Milestone()
-        self._started: Milestone | None = None
-        self._has_started = False
-        self._settled = Milestone()
-        self._failure: Exception | None = None
-        self._abandoned: Exception | None = None
-        self._events: Callable[[Any], tuple[Event, ...]]
-        self._emitted: Any
-        self._settlement: Settlement | Callable[[], Settlement]
-        self._followers: Followers
-        """Missing where no projection lasts: one assignment less for each command."""
+class Receipt(Stages, gc=False, eq=False):
+    """A command that was accepted: its position, its id, and the ways to wait for what comes of it.
+
+    What it raises it makes anew each time: an error that it kept would hold the frames that it went through, and one
+    of these the receipt.
+    """
+
+    position: int
+    id: str
+    _is_detached: bool = False
+    _has_started: bool = False
+    _failure: Callable[[], Exception] | None = None
+    _abandoned: Callable[[], Exception] | None = None
+    _events: Callable[[Any], tuple[Event, ...]] | None = None
+    _emitted: Any = None
+    _settlement: Settlement | Callable[[], Settlement] | None = None
+    _followers: Any = None
+    """`Followers`; None where no projection lasts."""
 
     def __repr__(self) -> str:
         """Position, id, and how far it came."""
-        reached = "settled" if self._settled.is_reached else "handled" if self._handled.is_reached else "accepted"
+        reached = "settled" if self.is_settled else "handled" if self.is_handled else "accepted"
         return f"<Receipt of command {self.id!r} at position {self.position}, {reached}>"
 
     @property
     def is_handled(self) -> bool:
         """Whether the command itself has retired."""
-        return self._handled.is_reached
+        return self._reached >= _HANDLED
 
     @property
     def is_settled(self) -> bool:
         """Whether the command and everything it caused has retired."""
-        return self._settled.is_reached
+        return self._reached >= _SETTLED
 
     async def started(self) -> None:
         """Wait until a detached command has retired as started; for any other command, until it has retired.
@@ -169,12 +180,11 @@ class Receipt:
             BusClosed: the bus closed before.
 
         """
-        started = self._started
-        await (started or self._handled).wait()
-        if self._failure is not None and (self._failure is self._abandoned or isinstance(self._failure, CommandParked)):
-            if started is not None and self._has_started:
-                return
-            raise self._failure.with_traceback(None)
+        await self._until(_STARTED if self._is_detached else _HANDLED)
+        if self._failure is not None and not self._has_started:
+            failure = self._failure()
+            if isinstance(failure, CommandParked | BusClosed):
+                raise failure
 
     async def handled(self) -> CommandOutcome:
         """Wait until the command has retired; its outcome.
@@ -186,10 +196,11 @@ class Receipt:
             BusClosed: the bus closed before.
 
         """
-        if not self._handled.is_reached:
-            await self._handled.wait()
+        if self._reached < _HANDLED:
+            await self._until(_HANDLED)
         if self._failure is not None:
-            raise self._failure.with_traceback(None)
+            raise self._failure()
+        assert self._events is not None  # noqa: S101 - it succeeded
         return CommandOutcome(self.position, self._events(self._emitted))
 
     async def settled(self, *, projections: Collection[str] = ()) -> Settlement:
@@ -204,13 +215,13 @@ class Receipt:
 
         """
         followers = self._wanted_followers(projections) if projections else None
-        if not self._settled.is_reached:
-            await self._settled.wait()
+        await self._until(_SETTLED)
         if self._abandoned is not None:
-            raise self._abandoned.with_traceback(None)
+            raise self._abandoned()
         if followers is not None:
             await followers.caught_up(projections)
         found = self._settlement
+        assert found is not None  # noqa: S101 - it settled
         return found if isinstance(found, Settlement) else await asyncio.to_thread(found)  # it may read the whole log
 
     def follow(self, followers: Followers) -> None:
@@ -218,7 +229,7 @@ class Receipt:
         self._followers = followers
 
     def _wanted_followers(self, projections: Collection[str]) -> Followers:
-        followers: Followers | None = getattr(self, "_followers", None)
+        followers: Followers | None = self._followers
         if followers is None:
             raise MisuseError(
                 f"the application has no projection that lasts, so none named {', '.join(projections)}; make one with "
@@ -229,34 +240,31 @@ class Receipt:
 
     def will_start(self) -> None:
         """The command is a detached one."""
-        self._started = Milestone()
+        self._is_detached = True
 
     def start(self) -> None:
         """It retired as started."""
         self._has_started = True
-        if self._started is not None:
-            self._started.reach()
+        self._reach(_STARTED)
 
     def succeed(self, events: Callable[[E], tuple[Event, ...]], emitted: E) -> None:
         """The command retired; `events` decodes what it `emitted`, when somebody asks."""
         self._events, self._emitted = events, emitted
-        self._handled.reach()
+        self._reach(_HANDLED)
 
-    def fail(self, failure: Exception) -> None:
-        """The command retired without having happened."""
+    def fail(self, failure: Callable[[], Exception]) -> None:
+        """The command retired without having happened; `failure` makes what is raised."""
         self._failure = failure
-        self._handled.reach()
-        if self._started is not None:
-            self._started.reach()
+        self._reach(_HANDLED)
 
     def settle(self, settlement: Settlement | Callable[[], Settlement]) -> None:
         """Everything it caused has retired; a `settlement` that has to be counted first is, when somebody asks."""
         self._settlement = settlement
-        self._settled.reach()
+        self._reach(_SETTLED)
 
-    def abandon(self, failure: Exception) -> None:
+    def abandon(self, failure: Callable[[], Exception]) -> None:
         """The bus is gone: whoever still waits is told why."""
         self._abandoned = failure
-        if not self._handled.is_reached:
+        if self._reached < _HANDLED:
             self.fail(failure)
-        self._settled.reach()
+        self._reach(_SETTLED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from driven.bus.receipts import Receipt, Settlement
@@ -79,9 +80,9 @@ def tell(receipt: Receipt, record: LogRecord, store: EventStore, catalog: Catalo
         failure = outcome.failures[0]
         name = record.message.name
         receipt.fail(
-            CommandParked(name, outcome.position, failure.message)
+            partial(CommandParked, name, outcome.position, failure.message)
             if outcome.status is Status.PARKED
-            else CommandFailed(name, outcome.position, failure.error_type, failure.message, failure.traceback)
+            else partial(CommandFailed, name, outcome.position, failure.error_type, failure.message, failure.traceback)
         )
 
 

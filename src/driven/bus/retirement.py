@@ -118,7 +118,7 @@ class Retirement:
             self._parked_keys.setdefault(entry.envelope.key, entry.position)
         logger.warning("%s at position %d is parked: %s", name, entry.position, reason)
         if not entry.causes:
-            self._announce(partial(entry.root.receipt.fail, CommandParked(name, entry.position, reason)))
+            self._announce(partial(entry.root.receipt.fail, partial(CommandParked, name, entry.position, reason)))
         self._traffic.reorder_buffer.forget(entry.position)  # it may be on a worker, as it was not known before
         failures = (failure or Failure("driven.errors.CommandParked", reason),)
         self._retire(entry, LoggedOutcome(entry.position, Status.PARKED, entry.attempt, failures=failures))
@@ -212,9 +212,10 @@ class Retirement:
         """Say it once what retired is in the store."""
         self._journal.page.announcements.append(announcement)
 
-    def _error_of(self, entry: Entry, failure: Failure) -> CommandFailed:
+    def _error_of(self, entry: Entry, failure: Failure) -> Callable[[], CommandFailed]:
+        """Makes what its submitter is to be told."""
         name = self._registry.name_of(entry.type_id)
-        return CommandFailed(name, entry.position, failure.error_type, failure.message, failure.traceback)
+        return partial(CommandFailed, name, entry.position, failure.error_type, failure.message, failure.traceback)
 
 
 def _decoded(catalog: Catalog, events: Sequence[EncodedMessage]) -> tuple[Event, ...]:

@@ -5,13 +5,14 @@ Owned by the conductor; a root is forgotten when it settles, after which the log
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from driven.bus.receipts import Settlement
+from driven.errors import BusClosed
 
 if TYPE_CHECKING:
     from driven.bus.sequencer import Root
-    from driven.errors import BusClosed
 
 
 class OpenRoots:
@@ -43,13 +44,10 @@ class OpenRoots:
         root.receipt.settle(Settlement(root.descendants + 1, root.failed, root.parked))
 
     def abandon(self, failure: BusClosed) -> None:
-        """Nothing goes on: whoever waits is told why.
-
-        Roots let go of their receipts: a receipt holds what is raised, that the frames it went through, these the bus,
-        and that the roots, which the garbage collector does not see: such a circle would stay for ever.
-        """
+        """Nothing goes on: whoever waits is told why."""
+        reason = partial(BusClosed, failure.reason)
         for root in self._by_position.values():
-            root.receipt.abandon(failure)
+            root.receipt.abandon(reason)
             root.receipt = None  # type: ignore[assignment]  # nothing more will be said
         self._by_position.clear()
         self._by_id.clear()
