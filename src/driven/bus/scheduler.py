@@ -21,6 +21,9 @@ from driven.bus.worker_group import CREDIT_NS, Worker, WorkerGroup
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+AT_A_TIME_NS: Final = CREDIT_NS // 64
+"""Nanoseconds of estimated work after which it is the next worker's turn."""
+
 AVERAGE_WEIGHT: Final = 0.2
 """Weight of the newest measurement in the moving average of a command type."""
 
@@ -172,20 +175,31 @@ class Scheduler(Generic[CandidateT]):
         return group
 
     def _assign_shared(self, group: WorkerGroup[CandidateT]) -> Iterator[tuple[CandidateT, int]]:
-        """Give what any worker may take to those with nothing to do, then to those with credit, in turn."""
+        """Give what any worker may take to those with nothing to do, then to those with credit, in turn.
+
+        Short ones are given several at a time, as long as there are as many for each of the others: it is one decision.
+        """
         kinds, row, late, credit_ns = self._kinds, group.queue.row, group.queue.late, self._credit_ns
+        share = len(row) // max(1, len(group.workers))
         while (row or late) and (worker := group.next_worker()) is not None:
-            if late or worker.homes or kinds[row[0].type_id].is_sticky:
-                candidate = self._next_for(worker)
-                if candidate is None:  # all that was there waits for others now
-                    group.note(worker)
-                    return
-            else:
-                candidate = row.popleft()
-            worker.held[candidate.position] = candidate
-            candidate.load_ns = kinds[candidate.type_id].average_ns
-            worker.held_ns += candidate.load_ns
-            yield candidate, worker.worker_id
+            several = share
+            enough_ns = min(credit_ns, worker.held_ns + AT_A_TIME_NS)
+            while True:
+                if late or worker.homes or kinds[row[0].type_id].is_sticky:
+                    several = 0
+                    candidate = self._next_for(worker)
+                    if candidate is None:  # all that was there waits for others now
+                        group.note(worker)
+                        return
+                else:
+                    several -= 1
+                    candidate = row.popleft()
+                worker.held[candidate.position] = candidate
+                load_ns = candidate.load_ns = kinds[candidate.type_id].average_ns
+                worker.held_ns += load_ns
+                yield candidate, worker.worker_id
+                if several <= 0 or not row or worker.held_ns >= enough_ns or worker.is_full or worker.is_gone:
+                    break
             if worker.held_ns < credit_ns and not (worker.is_full or worker.is_in_hungry):
                 worker.is_in_hungry = True
                 group.hungry.append(worker)

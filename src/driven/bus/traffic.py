@@ -103,19 +103,22 @@ class WorkerTraffic:
 
     def _dispatch(self, send: Callable[[int, Submission, float | None], bool], head: Entry | None) -> None:
         routes, scheduler, dispatched = self._routes, self.scheduler, self._hooks.dispatched
-        expect, submission = self.reorder_buffer.expect, self.submission
+        expect, with_states = self.reorder_buffer.expect, self._with_states
         began_ns = self.auto_placement.begin_turn(self._sequencer.head)
         for entry, worker_id in scheduler.assign():
             position = entry.position
             if entry.is_retired and not entry.is_started:  # while it waited, as it was parked
                 scheduler.forget(entry, worker_id)
                 continue
-            entry.generation += 1
-            if not send(worker_id, submission(entry), routes[entry.type_id].timeout_s):
+            type_id = entry.type_id
+            generation = entry.generation = entry.generation + 1
+            states = self._states_for(entry) if type_id in with_states else ()
+            submission = Submission(entry.envelope, generation, entry.attempt, type_id, entry.body, states)
+            if not send(worker_id, submission, routes[type_id].timeout_s):
                 scheduler.refuse(entry, worker_id)
                 continue
             entry.was_head_when_sent = entry is head
-            expect(position, entry.generation)
+            expect(position, generation)
             if began_ns:  # only the first of a turn is timed: the others wait for those before them
                 if scheduler.held_by(worker_id) == 1:
                     self.auto_placement.sent(entry, began_ns)

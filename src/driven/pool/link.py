@@ -64,7 +64,7 @@ _GOODBYE: Final = int(RecordKind.GOODBYE)
 _RECORD_BYTES: Final = RECORD_HEADER_BYTES + RECORD_ALIGNMENT_BYTES
 """What a record takes in the ring beside its body, at most."""
 
-RECORD_EVERY: Final = 16
+RECORD_EVERY: Final = 32
 """Commands in one burst after which they are put into the ring, as one record, and the worker is woken; the last ones
 are by `ring`. A record, like a wake-up, costs the bus more than encoding several commands."""
 

@@ -11,18 +11,18 @@ import sys
 from itertools import product
 from typing import TYPE_CHECKING
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from driven.bus.scheduler import Scheduler
+from driven.bus.scheduler import AT_A_TIME_NS, Scheduler
 from driven.bus.worker_group import CREDIT_NS, PATIENCE_NS, STICKY_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SHORT, LONG, UNKNOWN = 0, 1, 2
-COST_NS = {SHORT: 50_000, LONG: 200_000_000}
+SHORT, LONG, UNKNOWN, TINY = range(4)
+COST_NS = {SHORT: 50_000, LONG: 200_000_000, TINY: 2_000}
 GROUPS = ("default", "pricing")
 KEYS = ("a", "b", "c")
 STICKY = 10
@@ -57,7 +57,7 @@ class Asked:
 def new_scheduler(costs_ns: dict[int, int]) -> Scheduler[Asked]:
     """All types there are, and what commands of each are known to cost."""
     scheduler: Scheduler[Asked] = Scheduler()
-    for cost, (group, of_group) in product((SHORT, LONG, UNKNOWN), OF_GROUP.items()):
+    for cost, (group, of_group) in product((SHORT, LONG, UNKNOWN, TINY), OF_GROUP.items()):
         for sticky in (0, STICKY):
             type_id = cost + sticky + of_group
             scheduler.declare(type_id, group, is_sticky=bool(sticky))
@@ -110,7 +110,7 @@ class Pool(RuleBasedStateMachine):
             self.waiting.add(position)
 
     @rule(
-        type_ids=st.lists(st.sampled_from([SHORT, LONG, UNKNOWN]), min_size=1, max_size=30),
+        type_ids=st.lists(st.sampled_from([SHORT, LONG, UNKNOWN, TINY]), min_size=1, max_size=30),
         group=st.sampled_from(GROUPS),
         sticky_key=st.none() | st.sampled_from(KEYS),
     )
@@ -238,6 +238,21 @@ def test_nothing_waits_behind_a_long_command() -> None:
     assert assigned(scheduler) == {1: [1], 2: [2]}
     scheduler.complete(2, 2, COST_NS[LONG])
     assert assigned(scheduler) == {2: [3]}
+
+
+@given(workers=st.integers(1, 5), count=st.integers(0, 300), cost_ns=st.integers(100, 2 * AT_A_TIME_NS))
+def test_short_commands_are_dealt_out_several_at_a_time_and_evenly(workers: int, count: int, cost_ns: int) -> None:
+    """Credit is time: nobody is given more than the others by more than a turn's worth, nor all of a few."""
+    scheduler = scheduler_with(workers, {SHORT: cost_ns})
+    enqueue(scheduler, range(1, count + 1))
+
+    given = assigned(scheduler)
+
+    dealt = [len(given.get(worker_id, ())) for worker_id in range(1, workers + 1)]
+    share = max(1, count // workers)
+    assert all(positions == sorted(positions) for positions in given.values())
+    assert max(dealt) - min(dealt) <= max(1, min(share, -(-AT_A_TIME_NS // cost_ns)))
+    assert min(dealt) >= 1 or count < workers
 
 
 def test_a_command_of_unknown_cost_is_given_alone() -> None:
