@@ -20,7 +20,7 @@ from driven.bus.lane import PoolStatistics
 from driven.bus.middleware import Hooks
 from driven.bus.order import StrictOrder
 from driven.bus.routing import routes
-from driven.bus.sequencer import Entry, Root, Sequencer
+from driven.bus.sequencer import Entry, Sequencer
 from driven.bus.tally import Tally
 from driven.bus.traffic import WorkerTraffic
 from driven.bus.working_state import WorkingState
@@ -144,16 +144,7 @@ class Bench:
         return {part: spent_ns / self.commands for part, spent_ns in self.spent_ns.items()}
 
     def _entry(self) -> Entry:
-        entry = self.sequencer.admit(
-            type_id=self.draft.type_id,
-            body=self.draft.body,
-            root=Root(self.draft),
-            cause=None,
-            key=None,
-            command_id=None,
-            recorded_at_ns=0,
-            trace="",
-        )
+        entry = self.sequencer.admit_root(self.draft, None, 0, "")
         entry.handler = self.handler
         entry.is_on_lane = True
         return entry

@@ -26,11 +26,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from driven.bus.organs import Organs
-    from driven.bus.sequencer import Entry, Root
+    from driven.bus.sequencer import Entry
     from driven.service.aside import DueMessage
     from driven.service.built_in import BuiltIn
     from driven.settings import BusSettings
     from driven.wire import EncodedMessage
+
+_COMMAND: Final = MessageKind.COMMAND
+_EVENT: Final = MessageKind.EVENT
+"""As plain globals: finding a member in its enumeration takes as long as a call."""
 
 
 class Admission:
@@ -53,51 +57,29 @@ class Admission:
         self.settings: Final = settings
         self._clock_ns: Final = clock_ns
 
-    def command(
-        self, draft: Draft, root: Root, cause: Entry | None, command_id: str | None = None, trace: str = ""
-    ) -> Entry:
-        """A command, from outside or from a reaction to `cause`; it may be on its way to a worker already."""
-        entry = self._sequencer.admit(
-            type_id=draft.type_id,
-            body=draft.body,
-            root=root,
-            cause=cause,
-            key=draft.key,
-            command_id=command_id,
-            recorded_at_ns=index(self._clock_ns()),  # a float would be refused by whoever decodes it
-            trace=trace,
-        )
-        if cause is not None:  # a root has caused nothing yet
-            entry.park_reason = over_budget(entry, self.settings, self._registry.name_of)
-        self._write(entry, MessageKind.COMMAND)
+    def root(self, draft: Draft, command_id: str | None, trace: str) -> Entry:
+        """A command from outside; it may be on its way to a worker already."""
+        # A time that is a float would be refused by whoever decodes it.
+        entry = self._sequencer.admit_root(draft, command_id, index(self._clock_ns()), trace)
+        self._write(entry, _COMMAND)
         self._tally.admitted(entry)
-        handler = entry.handler = self._registry.handlers[draft.type_id]
-        if handler.is_stateful:
-            entry.footprint = draft.key or UNKEYED
-        entry.is_on_lane = entry.park_reason is None and self._traffic.goes_to_workers(draft.type_id)
-        if self.detached and draft.type_id in self.detached:
-            entry.is_detached = True
-        if entry.footprint is None or self._hazards.admit(entry.position, entry.footprint):
-            if entry.is_on_lane and self._ready is None and not self._parked_keys:  # the common case, made short
-                self._traffic.enqueue(entry)
-            else:
-                self.let_go(entry)
+        self._place(entry)
+        return entry
+
+    def command(self, draft: Draft, cause: Entry, trace: str = "") -> Entry:
+        """A command from a reaction to `cause`; it may be on its way to a worker already."""
+        entry = self._sequencer.admit(draft.type_id, draft.body, cause, draft.key, index(self._clock_ns()), trace)
+        entry.park_reason = over_budget(entry, self.settings, self._registry.name_of)
+        self._write(entry, _COMMAND)
+        self._tally.admitted(entry)
+        self._place(entry)
         return entry
 
     def event(self, message: EncodedMessage, cause: Entry) -> Entry:
         """An event that `cause` emitted."""
-        entry = self._sequencer.admit(
-            type_id=message.type_id,
-            body=message.body,
-            root=cause.root,
-            cause=cause,
-            key=None,
-            command_id=None,
-            recorded_at_ns=index(self._clock_ns()),
-            trace="",
-        )
+        entry = self._sequencer.admit(message.type_id, message.body, cause, None, index(self._clock_ns()))
         entry.park_reason = over_budget(entry, self.settings, self._registry.name_of)
-        self._write(entry, MessageKind.EVENT)
+        self._write(entry, _EVENT)
         if self._ready is not None:
             self._ready(entry.position)
         return entry
@@ -116,26 +98,17 @@ class Admission:
         """The outcome of a command that retired as started; no budget stops it, as it was accepted with the command."""
         entry = self._sequencer.admit_late(started, index(self._clock_ns()))
         entry.admitted_ns = started.admitted_ns  # it is the same command, and has waited since then
-        self._write(entry, MessageKind.COMMAND)
+        self._write(entry, _COMMAND)
         if self._hazards.admit(entry.position, entry.footprint):
             self.let_go(entry)
         return entry
 
-    def built_in(self, draft: Draft, root: Root, command: BuiltIn, command_id: str | None, trace: str) -> Entry:
+    def built_in(self, draft: Draft, command: BuiltIn, command_id: str | None, trace: str) -> Entry:
         """A built-in command; it waits for nobody, and runs when it is at the head."""
-        entry = self._sequencer.admit(
-            type_id=draft.type_id,
-            body=draft.body,
-            root=root,
-            cause=None,
-            key=None,
-            command_id=command_id,
-            recorded_at_ns=index(self._clock_ns()),
-            trace=trace,
-        )
+        entry = self._sequencer.admit_root(draft, command_id, index(self._clock_ns()), trace)
         entry.aside = command
         name = self._registry.name_of(draft.type_id)
-        self._journal.page.admitted.append(LoggedMessage(entry.envelope, MessageKind.COMMAND, name, 1, draft.body))
+        self._journal.page.admitted.append(LoggedMessage(entry.envelope, _COMMAND, name, 1, draft.body))
         if self._hooks.admitted is not None:
             self._hooks.admitted(name, entry.envelope)
         if self._ready is not None:
@@ -146,7 +119,7 @@ class Admission:
         """A command that was parked, because of a redrive; `message` is what was logged, as it is encoded today."""
         envelope = parked.envelope
         draft = Draft(message.type_id, message.body, envelope.key)
-        entry = self.command(draft, redrive.root, redrive, None, envelope.trace)
+        entry = self.command(draft, redrive, envelope.trace)
         self._note(redrives=envelope.position)
         return entry
 
@@ -162,7 +135,7 @@ class Admission:
         again = self._sequencer.admit_moved(entry, index(self._clock_ns()))
         again.park_reason = entry.park_reason
         entry.aside = Moved(again.position)
-        self._write(again, MessageKind.COMMAND)
+        self._write(again, _COMMAND)
         self._note(redrives=entry.position)
         self._place(again)
         return again
@@ -171,21 +144,27 @@ class Admission:
         """A command that was due later and is due now; `message` is what was scheduled, as it is encoded today."""
         entry = self._sequencer.admit_due(due, message.type_id, message.body, index(self._clock_ns()))
         entry.park_reason = over_budget(entry, self.settings, self._registry.name_of)
-        self._write(entry, MessageKind.COMMAND)
+        self._write(entry, _COMMAND)
         self._note(due=due.id.number)
         self._tally.admitted(entry)
         self._place(entry)
         return entry
 
     def _place(self, entry: Entry) -> None:
-        """Where a command runs and what it touches; `command` does the same for most of them, with fewer steps."""
-        handler = entry.handler = self._registry.handlers[entry.type_id]
+        """Where a command runs and what it touches; it may be on its way to a worker after that."""
+        type_id = entry.type_id
+        handler = entry.handler = self._registry.handlers[type_id]
         if handler.is_stateful:
-            entry.footprint = entry.key or UNKEYED
-        entry.is_on_lane = entry.park_reason is None and self._traffic.goes_to_workers(entry.type_id)
-        entry.is_detached = entry.type_id in self.detached
-        if self._hazards.admit(entry.position, entry.footprint):
-            self.let_go(entry)
+            entry.footprint = entry.envelope.key or UNKEYED
+        if entry.park_reason is None and self._traffic.goes_to_workers(type_id):
+            entry.is_on_lane = True
+        if type_id in self.detached:
+            entry.is_detached = True
+        if entry.footprint is None or self._hazards.admit(entry.position, entry.footprint):
+            if entry.is_on_lane and self._ready is None and not self._parked_keys:  # the common case, made short
+                self._traffic.enqueue(entry)
+            else:
+                self.let_go(entry)
 
     def _note(self, **facts: Any) -> None:  # noqa: ANN401 - of a logged message
         """Add to what was just written what few messages have."""

@@ -293,7 +293,7 @@ class Conductor:
         """The outcome of who is next, current as of now; None while there is none, or only a stale one (O5)."""
         completion: Completion | None
         if entry.is_on_lane:
-            completion = self.traffic.reorder_buffer.retire(entry.envelope.position)
+            completion = self.traffic.reorder_buffer.retire(entry.position)
             if completion is None:
                 if entry.awaits_head:
                     entry.awaits_head = False

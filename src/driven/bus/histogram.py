@@ -17,7 +17,6 @@ moment, and travels to other processes, where those of several can be added up.
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left
 from collections import Counter
 from itertools import accumulate
@@ -39,7 +38,6 @@ LONGEST_NS: Final = (1 << 44) - 1
 
 _HIGHEST_SHIFT: Final = LONGEST_NS.bit_length() - SUB_BUCKET_BITS - 1
 _BUCKETS: Final = (_HIGHEST_SHIFT + 2) << SUB_BUCKET_BITS
-_EMPTY: Final = bytes(8 * _BUCKETS)
 
 _NANOSECONDS: Final = 1_000_000_000
 
@@ -75,17 +73,14 @@ class Histogram:
 
     def __init__(self) -> None:
         """Nothing was recorded yet."""
-        self._counts: Final = array("Q", _EMPTY)
+        self._counts: Final = [0] * _BUCKETS
 
     def record(self, duration_ns: int) -> None:
         """Count one; what is below nothing, or above `LONGEST_NS`, is counted as these."""
         if not 0 <= duration_ns <= LONGEST_NS:
             duration_ns = min(max(duration_ns, 0), LONGEST_NS)
         shift = duration_ns.bit_length() - 6  # SUB_BUCKET_BITS and the highest bit; a global would cost as much again
-        if shift > 0:
-            self._counts[(shift << 5) + (duration_ns >> shift)] += 1
-        else:
-            self._counts[duration_ns] += 1
+        self._counts[(shift << 5) + (duration_ns >> shift) if shift > 0 else duration_ns] += 1
 
     def durations(self) -> Durations:
         """What was recorded so far."""

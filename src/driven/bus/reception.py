@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from driven.bus.receipts import Receipt
 from driven.bus.recorded import receipt_from_log, receipt_of, refuse_other_command
-from driven.bus.sequencer import Root
 from driven.service.built_in import draft_of
 
 if TYPE_CHECKING:
@@ -44,12 +43,11 @@ class Reception:
             return known
         if self._journal.has_roots_alone:
             self._journal.turn_page()
-        root = Root(draft)
-        entry = self._admission.command(draft, root, None, command_id, trace)
-        receipt = root.receipt = Receipt(entry.envelope.position, entry.envelope.id)
+        entry = self._admission.root(draft, command_id, trace)
+        receipt = entry.root.receipt = Receipt(entry.position, entry.envelope.id)
         if entry.is_detached:
             receipt.will_start()
-        self._roots.add(root, command_id)
+        self._roots.add(entry.root, command_id)
         return receipt
 
     def built_in(self, command: BuiltIn, command_id: str | None = None, trace: str = "") -> Receipt:
@@ -59,10 +57,9 @@ class Reception:
             return known
         if self._journal.has_roots_alone:
             self._journal.turn_page()
-        root = Root(draft)
-        entry = self._admission.built_in(draft, root, command, command_id, trace)
-        receipt = root.receipt = Receipt(entry.envelope.position, entry.envelope.id)
-        self._roots.add(root, command_id)
+        entry = self._admission.built_in(draft, command, command_id, trace)
+        receipt = entry.root.receipt = Receipt(entry.position, entry.envelope.id)
+        self._roots.add(entry.root, command_id)
         return receipt
 
     def receipt(self, command_id: str) -> Receipt | None:

@@ -42,6 +42,12 @@ logger = logging.getLogger("driven.bus")
 NEW_CHAIN_NS: Final = 1_000_000_000
 """Nanoseconds: who is due so much later begins a new chain of causes (F5). An endless loop is not that slow."""
 
+_SUCCEEDED: Final = Status.SUCCEEDED
+"""As a plain global: finding a member in its enumeration takes as long as a call."""
+
+_NOTHING: Final = (0, 0)
+"""Where the messages stand that were caused, where there are none."""
+
 
 class Retirement:
     """How messages leave the queue."""
@@ -75,8 +81,10 @@ class Retirement:
         """A command did what it was told: its changes, its events and its outcome, together."""
         if outcome.changes:
             self._state.apply(outcome.changes, self._on_streams(outcome))
-        caused = self._emit(entry, outcome.events)
-        self._retire(entry, LoggedOutcome(entry.position, Status.SUCCEEDED, entry.attempt, outcome.changes, caused))
+        caused = self._emit(entry, outcome.events) if outcome.events else _NOTHING
+        if not entry.causes:
+            self._journal.page.succeeded.append(entry.root)
+        self._retire(entry, LoggedOutcome(entry.position, _SUCCEEDED, entry.attempt, outcome.changes, caused))
 
     def start(self, entry: Entry) -> None:
         """A detached command frees everything behind it; it runs on, and its outcome enters at the tail (O9)."""
@@ -94,9 +102,11 @@ class Retirement:
             self.park(entry, f"{failure.error_type}: {failure.message}", failure)
             return
         entry.root.failed += 1
-        caused = (0, 0)
+        caused = _NOTHING
         if event is not None:
             caused = self._emit(entry, (event,))
+            if not is_internal:
+                self._journal.page.succeeded.append(entry.root)
         elif not is_internal:
             self._announce(partial(entry.root.receipt.fail, self._error_of(entry, failure)))
         self._retire(entry, LoggedOutcome(entry.position, Status.FAILED, entry.attempt, (), caused, (failure,)))
@@ -126,9 +136,9 @@ class Retirement:
     def follow(self, entry: Entry) -> None:
         """Run every reaction to an event; one that fails leaves its siblings alone (F2)."""
         drafts, failures, later, failed = self._react(entry)
-        caused = (self._sequencer.last_position + 1, len(drafts)) if drafts else (0, 0)
+        caused = (self._sequencer.last_position + 1, len(drafts)) if drafts else _NOTHING
         for draft in drafts:
-            self._admission.command(draft, entry.root, entry)
+            self._admission.command(draft, entry)
         status = Status.PARKED if failures else Status.SUCCEEDED
         self.parked += bool(failures)
         entry.root.parked += bool(failures)
@@ -181,21 +191,21 @@ class Retirement:
 
     def _emit(self, entry: Entry, events: Sequence[EncodedMessage]) -> tuple[int, int]:
         """Events join at the tail, and a root's receipt will tell them; where they stand, and how many."""
-        caused = (self._sequencer.last_position + 1, len(events)) if events else (0, 0)
+        caused = (self._sequencer.last_position + 1, len(events))
         for event in events:
             self._admission.event(event, entry)
         if not entry.causes:
             entry.root.emitted = events
-            self._journal.page.succeeded.append(entry.root)
         return caused
 
     def _retire(self, entry: Entry, outcome: LoggedOutcome) -> None:
         """The only moment at which anything of a message becomes visible (O2)."""
+        page = self._journal.page
         self._sequencer.retire(entry)
         if entry.started is not None:
             self._traffic.reorder_buffer.forget(entry.started.position)
             self._sequencer.forget_started(entry.started)
-        self._journal.page.retired.append(outcome)
+        page.retired.append(outcome)
         if entry.handler is not None:
             self._tally.retired(entry, outcome.status)
         if entry.footprint is not None:
@@ -206,7 +216,7 @@ class Retirement:
         if self._hooks.retired is not None:
             self._hooks.retired(self._registry.name_of(entry.type_id), entry.envelope, outcome)
         if entry.root.open == 0:
-            self._journal.page.settled.append(entry.root)
+            page.settled.append(entry.root)
 
     def _announce(self, announcement: Callable[[], None]) -> None:
         """Say it once what retired is in the store."""

@@ -142,36 +142,27 @@ class Sequencer:
         """The oldest message that has not retired."""
         return self.queue[0] if self.queue else None
 
-    def admit(  # noqa: PLR0913 - the facts of one message
-        self,
-        *,
-        type_id: int,
-        body: bytes,
-        root: Root,
-        cause: Entry | None,
-        key: str | None,
-        command_id: str | None,
-        recorded_at_ns: int,
-        trace: str,
-    ) -> Entry:
-        """Give the next position to a message and put it at the tail."""
+    def admit_root(self, draft: Draft, command_id: str | None, recorded_at_ns: int, trace: str) -> Entry:
+        """Give the next position to a command from outside, and put it at the tail: a root of its own."""
         position = self._last_position = self._last_position + 1
-        if cause is None:
-            root.position = position
-        else:
-            root.descendants += 1
+        envelope = Envelope(position, command_id or f"@{position}", position, 0, 0, draft.key, recorded_at_ns, trace)
+        entry = Entry(envelope, position, draft.type_id, draft.body, Root(draft, position, 1))
+        self.queue.append(entry)
+        self._by_position[position] = entry
+        return entry
+
+    def admit(  # noqa: PLR0913, PLR0917 - the facts of one message, by place: that is faster
+        self, type_id: int, body: bytes, cause: Entry, key: str | None, recorded_at_ns: int, trace: str = ""
+    ) -> Entry:
+        """Give the next position to what `cause` has caused, and put it at the tail."""
+        position = self._last_position = self._last_position + 1
+        root, told = cause.root, cause.envelope
+        root.descendants += 1
         root.open += 1
         envelope = Envelope(
-            position,
-            command_id or f"@{position}",
-            root.position,
-            cause.envelope.position if cause else 0,
-            cause.envelope.hop + 1 if cause else 0,
-            key,
-            recorded_at_ns,
-            trace,
+            position, f"@{position}", root.position, told.position, told.hop + 1, key, recorded_at_ns, trace
         )
-        causes = (cause.type_id, cause.position, *cause.causes[: 2 * KEPT_CAUSES - 2]) if cause else ()
+        causes = (cause.type_id, cause.position, *cause.causes[: 2 * KEPT_CAUSES - 2])
         entry = Entry(envelope, position, type_id, body, root, causes)
         self.queue.append(entry)
         self._by_position[position] = entry
@@ -253,12 +244,12 @@ class Sequencer:
             entry.root.open -= 1
         self._retired += 1
         queue = self.queue
-        if queue[0] is entry:
-            queue.popleft()
-            while self._is_holed and queue and queue[0].is_retired:
-                queue.popleft()
-        else:
+        if queue[0] is not entry:
             self._is_holed = True
+            return
+        queue.popleft()
+        while self._is_holed and queue and queue[0].is_retired:
+            queue.popleft()
 
     def forget_started(self, started: Entry) -> None:
         """Its outcome has retired, so nothing of it is left to do."""

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 _SUCCEEDED: Final = Status.SUCCEEDED
 _FAILED: Final = Status.FAILED
-_STARTED: Final = Status.STARTED
-_MOVED: Final = Status.MOVED
+_PARKED: Final = Status.PARKED
 """As plain globals: finding a member in its enumeration costs more than counting it."""
 
 Counts: TypeAlias = tuple[int, int, int, int, int, int]
@@ -87,14 +86,14 @@ class Tally:
     def retired(self, entry: Entry, status: Status) -> None:
         """A command has become visible; the run that counts is the one whose completion it has."""
         counted = self._of_type[entry.type_id]
-        if status is _STARTED or status is _MOVED:  # its outcome is to come, and that is what counts
-            return
         if status is _SUCCEEDED:
             counted.succeeded += 1
         elif status is _FAILED:
             counted.failed += 1
-        else:
+        elif status is _PARKED:
             counted.parked += 1
+        else:  # its outcome is to come, and that is what counts
+            return
         if not entry.is_on_lane:  # it ran here, for as long as it took: what comes now comes later
             self._burst_ns = 0
         completion = entry.completion

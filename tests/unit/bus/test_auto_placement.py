@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driven.bus.auto_placement import AT_ONCE, CLEARLY, HANDOVER_NS, SAMPLES, TRIAL_EVERY, AutoPlacement
-from driven.bus.sequencer import Entry, Root, Sequencer
+from driven.bus.sequencer import Entry, Sequencer
 from driven.service.intake import Draft
 
 TYPE = 7
@@ -25,17 +25,7 @@ class Watch:
 
 def entry(position: int) -> Entry:
     """A command at this position."""
-    sequencer = Sequencer(position - 1)
-    return sequencer.admit(
-        type_id=TYPE,
-        body=b"",
-        root=Root(Draft(TYPE, b"", None)),
-        cause=None,
-        key=None,
-        command_id=None,
-        recorded_at_ns=0,
-        trace="",
-    )
+    return Sequencer(position - 1).admit_root(Draft(TYPE, b"", None), None, 0, "")
 
 
 def hand_over(placement: AutoPlacement, watch: Watch, cost_ns: int, *, times: int = 60) -> None:

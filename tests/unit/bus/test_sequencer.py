@@ -8,17 +8,15 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driven.bus.sequencer import KEPT_CAUSES, Entry, Root, Sequencer
+from driven.bus.sequencer import KEPT_CAUSES, Entry, Sequencer
 from driven.service.intake import Draft
 
 DRAFT = Draft(0, b"", None)
 
 
-def admit(sequencer: Sequencer, root: Root, cause: Entry | None) -> Entry:
+def admit(sequencer: Sequencer, cause: Entry | None) -> Entry:
     """A message that says nothing but where it comes from."""
-    return sequencer.admit(
-        type_id=0, body=b"", root=root, cause=cause, key=None, command_id=None, recorded_at_ns=0, trace=""
-    )
+    return sequencer.admit_root(DRAFT, None, 0, "") if cause is None else sequencer.admit(0, b"", cause, None, 0)
 
 
 @given(last_position=st.integers(0, 10), steps=st.lists(st.sampled_from(["root", "caused", "retire"]), max_size=60))
@@ -40,7 +38,7 @@ def test_positions_continue_the_log_and_leave_in_the_order_in_which_they_came(
                 assert sequencer.find(head.position) is None
         else:
             cause = latest if step == "caused" else None
-            latest = admit(sequencer, cause.root if cause else Root(DRAFT), cause)
+            latest = admit(sequencer, cause)
             admitted.append(latest.position)
             assert sequencer.find(latest.position) is latest
 
@@ -54,10 +52,10 @@ def test_positions_continue_the_log_and_leave_in_the_order_in_which_they_came(
 def test_an_envelope_tells_the_cause_the_root_and_the_distance() -> None:
     """O3, F5: position of the cause, position of the root, and the number of causes in between."""
     sequencer = Sequencer(0)
-    other = admit(sequencer, Root(DRAFT), None).envelope
-    first = admit(sequencer, root := Root(DRAFT), None)
-    second = admit(sequencer, root, first)
-    third = admit(sequencer, root, second)
+    other = admit(sequencer, None).envelope
+    first = admit(sequencer, None)
+    second = admit(sequencer, first)
+    third = admit(sequencer, second)
 
     facts = [(one.correlation, one.causation, one.hop) for one in (first.envelope, second.envelope, third.envelope)]
 
@@ -69,25 +67,25 @@ def test_an_envelope_tells_the_cause_the_root_and_the_distance() -> None:
 def test_a_root_is_open_until_all_that_it_caused_has_retired() -> None:
     """X1: settled means that nothing of the root is left in the queue."""
     sequencer = Sequencer(0)
-    first = admit(sequencer, root := Root(DRAFT), None)
-    admit(sequencer, root, first)
-    admit(sequencer, root, first)
+    first = admit(sequencer, None)
+    admit(sequencer, first)
+    admit(sequencer, first)
 
     open_after = []
     while len(sequencer):
         assert sequencer.head is not None
         sequencer.retire(sequencer.head)
-        open_after.append(root.open)
+        open_after.append(first.root.open)
 
     assert open_after == [2, 1, 0]
-    assert root.descendants == 2
+    assert first.root.descendants == 2
 
 
 @given(st.lists(st.integers(0, 99), min_size=1, max_size=20))
 def test_the_head_is_the_oldest_that_is_left_whoever_retires(choices: list[int]) -> None:
     """O9: in the keyed mode a message in the middle may retire, and the queue does not lose its front."""
     sequencer = Sequencer(0)
-    unretired = [admit(sequencer, Root(DRAFT), None) for _ in choices]
+    unretired = [admit(sequencer, None) for _ in choices]
 
     for choice in choices:
         sequencer.retire(unretired.pop(choice % len(unretired)))
@@ -96,14 +94,14 @@ def test_the_head_is_the_oldest_that_is_left_whoever_retires(choices: list[int])
 
 
 ENDLESS = """
-from driven.bus.sequencer import Root, Sequencer
+from driven.bus.sequencer import Sequencer
 from driven.service.intake import Draft
 
-sequencer, root, latest = Sequencer(0), Root(Draft(0, b"", None)), None
-for _ in range(300_000):
-    latest = sequencer.admit(
-        type_id=0, body=b"", root=root, cause=latest, key=None, command_id=None, recorded_at_ns=0, trace=""
-    )
+sequencer = Sequencer(0)
+latest = sequencer.admit_root(Draft(0, b"", None), None, 0, "")
+sequencer.retire(latest)
+for _ in range(299_999):
+    latest = sequencer.admit(0, b"", latest, None, 0)
     sequencer.retire(latest)
 print(latest.envelope.hop, len(latest.causes))
 """
