@@ -129,7 +129,7 @@ class Bench:
         ]
         began_ns = time.thread_time_ns()
         for completion in completions:
-            self.traffic.completed(worker_id, completion)
+            self.traffic.completed(worker_id, (completion,))
         self.spent_ns["complete"] += time.thread_time_ns() - began_ns
         self.commands += len(done)
         return len(done)

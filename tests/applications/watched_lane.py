@@ -31,7 +31,7 @@ from driven_worker.thread import WorkerThread
 from worker_test_app import app
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from driven import Command
     from driven.errors import InfrastructureError
@@ -182,12 +182,13 @@ class WatchedLane:
         self._outstanding[worker_id] = set()
         self._tell()
 
-    def completed(self, worker_id: int, completion: Completion) -> None:
-        """Keep it; nothing may be told twice, nor by a worker that was not sent it."""
-        command = (completion.position, completion.generation)
-        self._outstanding[worker_id].remove(command)
-        assert command not in self.completions
-        self.completions[command] = completion
+    def completed(self, worker_id: int, completions: Sequence[Completion]) -> None:
+        """Keep them; nothing may be told twice, nor by a worker that was not sent it."""
+        for completion in completions:
+            command = (completion.position, completion.generation)
+            self._outstanding[worker_id].remove(command)
+            assert command not in self.completions
+            self.completions[command] = completion
         self._tell()
 
     def read_requested(self, worker_id: int, request: ReadRequest) -> None:

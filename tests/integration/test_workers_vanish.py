@@ -24,10 +24,10 @@ from watched_lane import PATIENCE_S, RECIPE, WatchedLane, both_kinds, watched_la
 from worker_test_app import Do
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from driven.pool.kinds import Kind
-    from driven.wire import Failure
+    from driven.wire import Completion, Failure
 
 APPLICATIONS = Path(__file__).parents[1] / "applications"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps POSIX shared memory, only looked at
@@ -220,8 +220,8 @@ async def test_a_lane_can_be_stopped_from_what_it_tells(kind: Kind) -> None:
         stops: list[asyncio.Task[None]] = []
         original = lane.completed
 
-        def completed_and_stop(worker_id: int, completion: object) -> None:
-            original(worker_id, completion)  # type: ignore[arg-type]
+        def completed_and_stop(worker_id: int, completions: Sequence[Completion]) -> None:
+            original(worker_id, completions)
             stops.append(asyncio.get_running_loop().create_task(lane.lane.stop(5.0)))
 
         lane.completed = completed_and_stop  # type: ignore[method-assign]

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from driven.errors import InfrastructureError
     from driven.wire import AggregateState, Completion, Failure, ReadRequest, Submission
 
@@ -123,8 +125,8 @@ class LaneListener(Protocol):
     def worker_ready(self, worker_id: int, group: str) -> None:
         """A worker of this group takes commands from now on."""
 
-    def completed(self, worker_id: int, completion: Completion) -> None:
-        """A worker has finished a command."""
+    def completed(self, worker_id: int, completions: Sequence[Completion]) -> None:
+        """A worker has finished commands, in this order."""
 
     def read_requested(self, worker_id: int, request: ReadRequest) -> None:
         """A running command needs an aggregate; answer with `Lane.reply`."""

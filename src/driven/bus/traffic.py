@@ -21,7 +21,7 @@ from driven.placement import Placement
 from driven.wire import Completion, Failed, Failure, ReadRequest, Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from driven.bus.lane import Lane
     from driven.bus.middleware import Hooks
@@ -154,13 +154,16 @@ class WorkerTraffic:
         if self._hooks.worker_ready is not None:
             self._hooks.worker_ready(worker_id, group)
 
-    def completed(self, worker_id: int, completion: Completion) -> None:
-        """A worker has finished a command; what is not of its latest dispatch is dropped (W4)."""
-        self.scheduler.complete(worker_id, completion.position, completion.elapsed_ns)
-        if completion.position == self.auto_placement.probed:
-            self.auto_placement.came_back(completion.elapsed_ns)
-        if self.reorder_buffer.accept(completion) and self._arrived is not None:
-            self._arrived(completion.position)
+    def completed(self, worker_id: int, completions: Sequence[Completion]) -> None:
+        """A worker has finished commands; what is not of its latest dispatch is dropped (W4)."""
+        complete, accept, placement = self.scheduler.complete, self.reorder_buffer.accept, self.auto_placement
+        for completion in completions:
+            position = completion.position
+            complete(worker_id, position, completion.elapsed_ns)
+            if position == placement.probed:
+                placement.came_back(completion.elapsed_ns)
+            if accept(completion) and self._arrived is not None:
+                self._arrived(position)
 
     def read_requested(self, worker_id: int, request: ReadRequest) -> None:
         """Answer with the state as of the last retirement; whether it was current is judged at the head (O5)."""

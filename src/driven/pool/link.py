@@ -240,34 +240,45 @@ class Link:
 
         """
         channel, receive, in_flight = self._channel, self._channel.receive, self._in_flight
-        timeouts_s, completed, worker_id = self._timeouts_s, self._listener.completed, self.worker_id
+        timeouts_s = self._timeouts_s
         is_told = False
         channel.begin_drain()
         while True:
-            while (record := receive()) is not None:
-                is_told = True
-                kind, body = record
-                if kind != _COMPLETION:
-                    self._take(kind, body)
-                    continue
-                try:
-                    completion = decode_completion(body)
-                except (MemoryError, ValueError) as error:
-                    _refuse_undecodable(error)
-                command = (completion.position, completion.generation)
-                size = in_flight.pop(command, None)
-                if size is None:
-                    _refuse(f"its worker answers {command}, which it was not sent")
-                self._in_flight_bytes -= size
-                self.completed += 1
-                if timeouts_s:
-                    timeouts_s.pop(command, None)
-                completed(worker_id, completion)
+            answers: list[Completion] = []
+            try:
+                while (record := receive()) is not None:
+                    is_told = True
+                    kind, body = record
+                    if kind != _COMPLETION:
+                        self._tell(answers)
+                        self._take(kind, body)
+                        continue
+                    try:
+                        completion = decode_completion(body)
+                    except (MemoryError, ValueError) as error:
+                        _refuse_undecodable(error)
+                    command = (completion.position, completion.generation)
+                    size = in_flight.pop(command, None)
+                    if size is None:
+                        _refuse(f"its worker answers {command}, which it was not sent")
+                    self._in_flight_bytes -= size
+                    if timeouts_s:
+                        timeouts_s.pop(command, None)
+                    answers.append(completion)
+            finally:
+                self._tell(answers)
             if not channel.end_drain():
                 break
         if self._outbox:
             self.flush()
         return is_told
+
+    def _tell(self, answers: list[Completion]) -> None:
+        """Tell what was taken so far, and forget it."""
+        if answers:
+            self.completed += len(answers)
+            self._listener.completed(self.worker_id, tuple(answers))
+            answers.clear()
 
     def _take(self, kind: int, body: Body) -> None:
         if kind == _READ_REQUEST:
@@ -294,7 +305,7 @@ class Link:
         self._in_flight_bytes -= self._in_flight.pop(command)
         self._timeouts_s.pop(command, None)
         self.completed += 1
-        self._listener.completed(self.worker_id, Completion(*command, 0, Failed(failure)))
+        self._listener.completed(self.worker_id, (Completion(*command, 0, Failed(failure)),))
 
     # Blame.
 

@@ -334,7 +334,7 @@ class WorkerLane:
             return
         outcome = Failed(failure_of(error))
         completion = Completion(submission.envelope.position, submission.generation, 0, outcome)
-        self._listener.completed(worker_id, completion)
+        self._listener.completed(worker_id, (completion,))
         self._listener.turn_wanted()
 
     def _let_leave(self, worker_id: int) -> None:

@@ -59,7 +59,7 @@ class FakeLane:
         """A worker finishes the command that it runs; gives that."""
         submission = self.held[worker_id].popleft().submission
         position, generation = submission.envelope.position, submission.generation
-        self._listener.completed(worker_id, Completion(position, generation, elapsed_ns, outcome))
+        self._listener.completed(worker_id, (Completion(position, generation, elapsed_ns, outcome),))
         self._listener.turn_wanted()
         return submission
 

@@ -221,7 +221,7 @@ class SimulatedLane:
         assert worker.finished is not None  # noqa: S101 - step() looked
         completion = decode_completion(worker.finished)
         worker.finished = worker.running = None
-        self._listener().completed(worker.worker_id, completion)
+        self._listener().completed(worker.worker_id, (completion,))
 
 
 class SimulatedCommitter:

@@ -23,7 +23,7 @@ from driven.verification.comparison import reason_not_to_compare
 from driven.wire import Failed, Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from driven.bus.lane import Lane
     from driven.bus.routing import Route
@@ -117,12 +117,13 @@ class Replay:
         self._scheduler.add_worker(worker_id, group)
         self._wake()
 
-    def completed(self, worker_id: int, completion: Completion) -> None:
-        """A worker has finished a run; what is not of its latest dispatch is dropped (W4)."""
-        self._scheduler.complete(worker_id, completion.position, completion.elapsed_ns)
-        candidate = self._under_way.get(completion.position)
-        if candidate is not None and candidate.generation == completion.generation:
-            self._finish(candidate, completion.outcome)
+    def completed(self, worker_id: int, completions: Sequence[Completion]) -> None:
+        """A worker has finished runs; what is not of its latest dispatch is dropped (W4)."""
+        for completion in completions:
+            self._scheduler.complete(worker_id, completion.position, completion.elapsed_ns)
+            candidate = self._under_way.get(completion.position)
+            if candidate is not None and candidate.generation == completion.generation:
+                self._finish(candidate, completion.outcome)
 
     def read_requested(self, worker_id: int, request: ReadRequest) -> None:
         """Answer with what was there when the command that asks came to the head."""

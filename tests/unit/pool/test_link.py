@@ -31,7 +31,7 @@ from driven.wire import (
 from watched_lane import RECIPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from driven.errors import InfrastructureError
     from driven.ring.channel import Body
@@ -47,9 +47,9 @@ class Listener:
         self.completions: list[Completion] = []
         self.requests: list[ReadRequest] = []
 
-    def completed(self, _worker_id: int, completion: Completion) -> None:
-        """Keep it."""
-        self.completions.append(completion)
+    def completed(self, _worker_id: int, completions: Sequence[Completion]) -> None:
+        """Keep them."""
+        self.completions += completions
 
     def read_requested(self, _worker_id: int, request: ReadRequest) -> None:
         """Keep it."""
@@ -249,14 +249,16 @@ def test_what_cannot_be_decoded_is_the_oldest_that_was_not_answered(ends: Ends) 
     ],
 )
 def test_what_no_worker_may_say_is_refused_and_its_author_known(kind: RecordKind, body: bytes, ends: Ends) -> None:
-    """D10, W4: undecodable, not sent to it, of another generation, or of a kind that is not its own."""
+    """D10, W4: undecodable, not sent to it, of another generation, or of a kind; what it said before is told."""
+    ends.send(7)
+    ends.answer(7)
     ends.send(1)
     ends.worker.send(kind, body)
 
     with pytest.raises(RingBroken) as raised:
         ends.link.drain()
     assert ends.link.suspect(raised.value) == (1, 1)
-    assert ends.listener.completions == []
+    assert [completion.position for completion in ends.listener.completions] == [7]
 
 
 def test_nobody_answers_what_was_not_asked(ends: Ends) -> None:
