@@ -152,6 +152,7 @@ class Receipt(Stages, gc=False, eq=False):
     _failure: Callable[[], Exception] | None = None
     _abandoned: Callable[[], Exception] | None = None
     _events: Callable[[Any], tuple[Event, ...]] | None = None
+    """None: it emitted nothing."""
     _emitted: Any = None
     _settlement: Settlement | Callable[[], Settlement] | None = None
     _followers: Any = None
@@ -200,8 +201,7 @@ class Receipt(Stages, gc=False, eq=False):
             await self._until(_HANDLED)
         if self._failure is not None:
             raise self._failure()
-        assert self._events is not None  # noqa: S101 - it succeeded
-        return CommandOutcome(self.position, self._events(self._emitted))
+        return CommandOutcome(self.position, () if self._events is None else self._events(self._emitted))
 
     async def settled(self, *, projections: Collection[str] = ()) -> Settlement:
         """Wait until the command and everything it caused has retired.
@@ -248,8 +248,9 @@ class Receipt(Stages, gc=False, eq=False):
         self._reach(_STARTED)
 
     def succeed(self, events: Callable[[E], tuple[Event, ...]], emitted: E) -> None:
-        """The command retired; `events` decodes what it `emitted`, when somebody asks."""
-        self._events, self._emitted = events, emitted
+        """The command retired; `events` decodes what it `emitted`, if anything, when somebody asks."""
+        if emitted:
+            self._events, self._emitted = events, emitted
         self._reach(_HANDLED)
 
     def fail(self, failure: Callable[[], Exception]) -> None:

@@ -229,4 +229,4 @@ class Retirement:
 
 
 def _decoded(catalog: Catalog, events: Sequence[EncodedMessage]) -> tuple[Event, ...]:
-    return tuple([catalog.decode(event.type_id, event.body) for event in events]) if events else ()
+    return tuple([catalog.decode(event.type_id, event.body) for event in events])

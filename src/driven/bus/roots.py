@@ -6,13 +6,16 @@ Owned by the conductor; a root is forgotten when it settles, after which the log
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from driven.bus.receipts import Settlement
 from driven.errors import BusClosed
 
 if TYPE_CHECKING:
     from driven.bus.sequencer import Root
+
+_ALONE: Final = Settlement(messages=1, failed=0, parked=0)
+"""Of a root that caused nothing, as most do."""
 
 
 class OpenRoots:
@@ -41,7 +44,8 @@ class OpenRoots:
             return
         if self._by_id:
             self._by_id.pop(root.receipt.id, None)
-        root.receipt.settle(Settlement(root.descendants + 1, root.failed, root.parked))
+        is_all = not (root.descendants or root.failed or root.parked)
+        root.receipt.settle(_ALONE if is_all else Settlement(root.descendants + 1, root.failed, root.parked))
 
     def abandon(self, failure: BusClosed) -> None:
         """Nothing goes on: whoever waits is told why."""

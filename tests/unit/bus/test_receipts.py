@@ -271,7 +271,7 @@ async def test_events_are_decoded_when_somebody_asks() -> None:
         return (Done(1), Done(2))
 
     held = receipt()
-    held.succeed(decode, b"")
+    held.succeed(decode, b"two")
     assert asked == []
 
     outcome = await held.handled()

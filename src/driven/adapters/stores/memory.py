@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from driven.service.event_store import Advance, LoggedMessage
     from driven.wire import AggregateState
 
+_PARKED: Final = Status.PARKED
+"""As a plain global: finding a member in its enumeration costs more than comparing it."""
+
 
 class MemoryStore:
     """An `EventStore` of lists and dictionaries; one bus at a time, one process."""
@@ -83,16 +86,18 @@ class MemoryStore:
 
         """
         with self._lock:
-            given_ids = self._check(batch)
-            self._aside.keep(batch)
+            aside = _aside_of(batch)
+            given_ids = self._check(batch, aside)
+            self._aside.keep(aside)
             self._messages += batch.admitted
             self._by_command_id.update(given_ids)
-            self._redriven.update((one.redrives, one.envelope.position) for one in batch.admitted if one.redrives)
+            self._redriven.update((one.redrives, one.envelope.position) for one in aside.admitted if one.redrives)
             self._retired += batch.retired
             for outcome in batch.retired:
                 self._outcomes[outcome.position] = outcome
-                for change in outcome.changes:
-                    self._aggregates.change(change, outcome.caused[0])
+                if outcome.changes:
+                    for change in outcome.changes:
+                        self._aggregates.change(change, outcome.caused[0])
 
     def load(self, name: str, aggregate_id: str) -> AggregateState:
         """An aggregate as last appended; version 0 when there is none."""
@@ -231,14 +236,14 @@ class MemoryStore:
         messages = self._messages[after : after + limit]
         return [LogRecord(message, self._outcomes.get(message.envelope.position)) for message in messages]
 
-    def _check(self, batch: Batch) -> dict[str, int]:
+    def _check(self, batch: Batch, aside: Batch) -> dict[str, int]:
         """Refuse what does not continue the log; the ids that callers gave, with their positions."""
         if not self._is_open:
             raise StoreFailed(STORE, "it is not open")
         given_ids = self._checked_ids(batch.admitted)
         self._check_retirements(batch.retired, len(self._messages) + len(batch.admitted))
         self._aggregates.check(batch)
-        self._aside.check(batch)
+        self._aside.check(aside)
         return given_ids
 
     def _checked_ids(self, admitted: Sequence[LoggedMessage]) -> dict[str, int]:
@@ -262,3 +267,11 @@ class MemoryStore:
             if outcome.position in self._outcomes or outcome.position in positions:
                 raise StoreFailed(STORE, f"position {outcome.position} retires twice")
             positions.add(outcome.position)
+
+
+def _aside_of(batch: Batch) -> Batch:
+    """What of a batch has to do with messages that stand aside, which is next to nothing."""
+    return Batch(
+        [one for one in batch.admitted if one.due or one.redrives],
+        [one for one in batch.retired if one.aside is not None or one.status is _PARKED],
+    )
