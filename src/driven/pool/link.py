@@ -239,16 +239,15 @@ class Link:
             RingBroken: what it sent cannot be trusted; everything before that was told.
 
         """
-        channel, receive, in_flight = self._channel, self._channel.receive, self._in_flight
+        channel, in_flight = self._channel, self._in_flight
         timeouts_s = self._timeouts_s
         is_told = False
         channel.begin_drain()
-        while True:
+        while (records := channel.receive_burst()) or channel.end_drain():
+            is_told = is_told or bool(records)
             answers: list[Completion] = []
             try:
-                while (record := receive()) is not None:
-                    is_told = True
-                    kind, body = record
+                for kind, body in records:
                     if kind != _COMPLETION:
                         self._tell(answers)
                         self._take(kind, body)
@@ -267,8 +266,6 @@ class Link:
                     answers.append(completion)
             finally:
                 self._tell(answers)
-            if not channel.end_drain():
-                break
         if self._outbox:
             self.flush()
         return is_told

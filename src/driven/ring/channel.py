@@ -40,6 +40,7 @@ from driven.ring.status import WorkerStatus
 from driven.ring.waiting import LONGEST_SLEEP_S, Doorbell, Sleeper
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Literal, Self
 
     from driven.ring.segment import Backing
@@ -304,7 +305,19 @@ class Channel:
         record = self._incoming.read()
         if record is None or record[0] <= LARGEST_KIND:
             return record
-        kind, announcement = record
+        return self._with_body(*record)
+
+    def receive_burst(self) -> Sequence[tuple[int, Body]]:
+        """Take the next records as `receive` does; none when there are none. Raises as `receive`, and nothing is lost.
+
+        One with a large body comes alone: should that body not be there, all before it were received.
+        """
+        records = self._incoming.read_burst(LARGEST_KIND)
+        if records and records[0][0] > LARGEST_KIND:
+            return (self._with_body(*records[0]),)
+        return records
+
+    def _with_body(self, kind: int, announcement: bytes) -> tuple[int, Body]:
         return kind & LARGEST_KIND, self._large_bodies.take(announcement)
 
     # Waiting.

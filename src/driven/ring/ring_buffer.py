@@ -54,10 +54,14 @@ from driven.ring.layout import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import NoReturn, Self
 
 LOOKS_BEFORE_BROKEN: Final = 1_000
 """How many looks in a row at one record that does not match make the ring broken."""
+
+BURST_BYTES: Final = 4_096
+"""How much a reader copies out of the ring at once when there is more than one record; a multiple of 8."""
 
 _ROUND_UP: Final = RECORD_HEADER_BYTES + RECORD_ALIGNMENT_BYTES - 1
 _ALIGNED: Final = -RECORD_ALIGNMENT_BYTES
@@ -285,6 +289,31 @@ class RingBuffer:
         self._looks = 0
         self._head = self._cursors[HEAD_WORD] = head + size
         return kind, body
+
+    def read_burst(self, lone_above: int) -> Sequence[tuple[int, bytes]]:
+        """Take the next record as `read` does, and with it those that lie behind it; none when there is none yet.
+
+        What follows is copied out of the ring in one piece, of `BURST_BYTES` at most. The burst ends where that does,
+        where the ring does, and before what does not match. One of a kind above `lone_above` comes alone. Raises as
+        `read`.
+        """
+        first, head = self.read(), self._head
+        records = [] if first is None else [first]
+        if first is None or first[0] > lone_above or head == self._tail_seen:
+            return records
+        index, at = head & self._mask, 0
+        copy = self._data[index : index + min(self._tail_seen - head, BURST_BYTES)].tobytes()
+        while len(copy) - at >= RECORD_HEADER_BYTES:
+            position, length, kind, checksum = _unpack_header(copy, at)
+            start = at + RECORD_HEADER_BYTES
+            body = copy[start : start + length]
+            is_next = position == head + at and len(body) == length and PADDING_KIND < kind <= lone_above
+            if not is_next or crc32(body, position + length + kind * KIND_SPREAD + CHECK_SEED) != checksum:
+                break
+            records.append((kind, body))
+            at += length + _ROUND_UP & _ALIGNED
+        self._head = self._cursors[HEAD_WORD] = head + at
+        return records
 
     def _read_at_start(self) -> tuple[int, bytes] | None:
         """Go on at the start of the data, where a record must be; the writer learns of it when that one was read."""

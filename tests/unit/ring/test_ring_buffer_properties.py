@@ -17,7 +17,7 @@ from driven.ring.ring_buffer import LOOKS_BEFORE_BROKEN, RingBuffer
 if TYPE_CHECKING:
     from hypothesis.strategies import DataObject
 
-KINDS = st.integers(1, 65_535)
+KINDS = st.sampled_from([1, 100, 101]) | st.integers(1, 65_535)
 CAPACITIES = st.sampled_from([128, 256, 1_024])
 SMALLEST = 128
 
@@ -82,6 +82,15 @@ class RingIsAQueue(RuleBasedStateMachine):
         """Read what the model says comes next, or nothing."""
         assert self.reader.read() == (self.expected.popleft() if self.expected else None)
 
+    @rule(lone_above=st.sampled_from([1, 100, 65_535]))
+    def read_burst(self, lone_above: int) -> None:
+        """Read some of what the model says comes next, or nothing; who is to come alone does."""
+        records = self.reader.read_burst(lone_above)
+
+        assert bool(records) == bool(self.expected)
+        assert list(records) == [self.expected.popleft() for _ in records]
+        assert len(records) == 1 or all(kind <= lone_above for kind, _ in records)
+
     @rule()
     def replace_reader(self) -> None:
         """Go on with another reader over the same memory."""
@@ -134,6 +143,48 @@ def test_stores_may_become_visible_in_any_order(data: DataObject, laps: int, kin
 
     assert delivered[-1] == (kind, body)
     assert set(delivered[:-1]) <= {None}
+
+
+@given(data=st.data(), length=st.sampled_from([0, 8, 21, 32]), laps=st.integers(0, 3))
+def test_a_burst_ends_before_a_record_that_is_not_all_there(data: DataObject, length: int, laps: int) -> None:
+    """W2: the first is whole, and of the one behind it some stores are seen already, the tail among them."""
+    memory = memoryview(bytearray(RING_HEADER_BYTES + 2 * SMALLEST))
+    writer, reader = RingBuffer(memory[:]), RingBuffer(memory[:])
+    for number in range(3 * laps):
+        assert writer.try_write(1, bytes([number]) * length)
+        assert reader.read() is not None
+    first, second = data.draw(st.tuples(*[st.binary(min_size=length, max_size=length)] * 2))
+    assert writer.try_write(1, first)
+    before = bytes(memory)
+    assert writer.try_write(1, second)
+    after = bytes(memory)
+
+    stores = [at for at in range(RING_HEADER_BYTES, len(after), 4) if after[at : at + 4] != before[at : at + 4]]
+    seen = data.draw(st.sets(st.sampled_from(stores), max_size=len(stores) - 1))
+    memory[RING_HEADER_BYTES:] = before[RING_HEADER_BYTES:]
+    for at in seen:
+        memory[at : at + 4] = after[at : at + 4]
+
+    assert list(reader.read_burst(9)) == [(1, first)]
+    memory[:] = after[: HEAD_WORD * 8] + bytes(memory[HEAD_WORD * 8 : HEAD_WORD * 8 + 8]) + after[HEAD_WORD * 8 + 8 :]
+    assert list(reader.read_burst(9)) == [(1, second)]
+
+
+@given(bodies=st.lists(st.integers(0, 1_500), min_size=1, max_size=40))
+def test_bursts_of_records_of_any_size_are_all_there_is_in_order(bodies: list[int]) -> None:
+    """W2: they end where a record would be cut, and nothing is left out there."""
+    memory = memoryview(bytearray(RING_HEADER_BYTES + (1 << 16)))
+    writer, reader = RingBuffer(memory[:]), RingBuffer(memory[:])
+    written = [(1 + number, bytes([number]) * length) for number, length in enumerate(bodies)]
+    for kind, body in written:
+        assert writer.try_write(kind, body)
+
+    read: list[tuple[int, bytes]] = []
+    while records := reader.read_burst(9_999):
+        read += records
+
+    assert read == written
+    assert reader.is_empty
 
 
 @given(data=st.data(), capacity_bytes=CAPACITIES)
