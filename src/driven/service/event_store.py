@@ -337,27 +337,31 @@ READ_CHUNK = 1_000
 """Records that a reader of the whole log asks for at a time."""
 
 
-def log_digest(store: EventStore) -> str:
+def log_digest(store: EventStore, tell: Callable[[int, int], None] = lambda _seen, _all: None) -> str:
     """A digest of everything that retired, in the order in which it did: the same for any number of workers (O6).
 
     Covers positions, names, versions, ids, keys, causes, bodies, outcomes and changes. In strict order these are all
     messages up to the first that has not retired; in the keyed mode (O9) the order itself is part of what happened,
     and another run has another digest. Clock readings, trace contexts and tracebacks are left out: they
-    describe a run, not what happened. BLAKE2b, 16 bytes, hexadecimal.
+    describe a run, not what happened. BLAKE2b, 16 bytes, hexadecimal. `tell` hears how many messages were
+    read so far, and of how many.
     """
     digest = hashlib.blake2b(digest_size=16)
     encoder = msgspec.msgpack.Encoder()
-    for record in retired_records(store):
+    for record in retired_records(store, tell):
         digest.update(encoder.encode(_digestible(record)))
     return digest.hexdigest()
 
 
-def retired_records(store: EventStore) -> Iterable[LogRecord]:
+def retired_records(
+    store: EventStore, tell: Callable[[int, int], None] = lambda _seen, _all: None
+) -> Iterable[LogRecord]:
     """All records that have an outcome, in the order in which they retired."""
-    seen = 0
+    seen, last_position = 0, store.last_position
     while records := store.retired(seen, READ_CHUNK):
         yield from records
         seen += len(records)
+        tell(seen, max(seen, last_position))
 
 
 def _digestible(record: LogRecord) -> tuple[object, ...]:

@@ -9,6 +9,8 @@ import msgspec
 from driven.service.event_store import log_digest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from driven.service.event_store import EventStore
 
 
@@ -26,6 +28,6 @@ class DigestReport(msgspec.Struct, frozen=True):
         return True
 
 
-def digest_report(store: EventStore) -> DigestReport:
-    """Read the whole log."""
-    return DigestReport(store.log_id, store.last_position, log_digest(store))
+def digest_report(store: EventStore, tell: Callable[[int, int], None]) -> DigestReport:
+    """Read the whole log; `tell` hears how far that is."""
+    return DigestReport(store.log_id, store.last_position, log_digest(store, tell))

@@ -23,7 +23,7 @@ from driven.service.event_store import READ_CHUNK, Status
 from driven.verification.differences import shown_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from driven.service.event_store import EventStore, LogRecord
 
@@ -87,8 +87,10 @@ def found(store: EventStore, wanted: str) -> LogRecord:
     return record
 
 
-def causation_tree(store: EventStore, wanted: str) -> CausationTree:
-    """Read the tree of a message.
+def causation_tree(
+    store: EventStore, wanted: str, tell: Callable[[int, int], None] = lambda _position, _last: None
+) -> CausationTree:
+    """Read the tree of a message; `tell` hears at which position that is, and where the log ends.
 
     Raises:
         MisuseError: there is no such message.
@@ -100,7 +102,7 @@ def causation_tree(store: EventStore, wanted: str) -> CausationTree:
     tree = CausationTree(top, list(reversed(list(_ancestors(store, record)))), 1, 0)
     below: set[int] = set()
     """Those that are counted only."""
-    for one in _of_root(store, record):
+    for one in _of_root(store, record, tell):
         envelope = one.message.envelope
         if envelope.causation not in nodes and envelope.causation not in below:
             continue
@@ -117,13 +119,14 @@ def causation_tree(store: EventStore, wanted: str) -> CausationTree:
     return tree
 
 
-def _of_root(store: EventStore, record: LogRecord) -> Iterator[LogRecord]:
+def _of_root(store: EventStore, record: LogRecord, tell: Callable[[int, int], None]) -> Iterator[LogRecord]:
     """Whatever has the same root and stands behind a message; to the end of the log, or of what can still come."""
     root, position = record.message.envelope.correlation, record.message.envelope.position
-    expected = _effects(record)
+    expected, last_position = _effects(record), store.last_position
     is_open = _may_go_on(record)
     while (expected > 0 or is_open) and (records := store.read(position, READ_CHUNK)):
         position = records[-1].message.envelope.position
+        tell(position, max(position, last_position))
         for one in records:
             if one.message.envelope.correlation == root:
                 expected += _effects(one) - 1

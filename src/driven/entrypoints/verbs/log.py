@@ -64,17 +64,21 @@ class Log(msgspec.Struct, frozen=True):
 
     def answer(self) -> Answer:
         """The tree or the digest."""
+        from driven.entrypoints.drawing.progress import progress_bar  # noqa: PLC0415 - see the head of `verbs`
+
         with self._log() as store:
             if self.tree is not None:
                 from driven.entrypoints.drawing.log import tree_page  # noqa: PLC0415 - see the head of `verbs`
                 from driven.entrypoints.log.tree import causation_tree  # noqa: PLC0415 - the same
 
-                tree = causation_tree(store, self.tree)
+                with progress_bar("reading") as tell:
+                    tree = causation_tree(store, self.tree, tell)
                 return Answer(tree, tree_page(tree))
             from driven.entrypoints.drawing.log import digest_page  # noqa: PLC0415 - the same
             from driven.entrypoints.log.digest import digest_report  # noqa: PLC0415 - the same
 
-            report = digest_report(store)
+            with progress_bar("reading") as tell:
+                report = digest_report(store, tell)
             return Answer(report, digest_page(report))
 
     def write(self) -> None:
