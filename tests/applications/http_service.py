@@ -48,7 +48,7 @@ def running(folder: Path, reference: str, *typed: str, **variables: str) -> Iter
     )
     assert process.stderr is not None
     try:
-        told = [process.stderr.readline(), process.stderr.readline()]
+        told = [process.stderr.readline() for _ in range(3)]
         found = LISTENING.match(told[-1])
         assert found is not None, told
         yield Service(process, found[1])

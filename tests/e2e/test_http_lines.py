@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import socket
 from typing import TYPE_CHECKING
 
@@ -163,3 +164,21 @@ def test_with_a_token_the_service_may_have_any_name(tmp_path: Path) -> None:
         answer = httpx.get(f"{service.url}/health/live", headers={"Host": "shop.example", "Origin": "https://a"})
 
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\x00\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\n\r\n",
+        HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"X" * 99,
+    ],
+)
+def test_what_is_no_http_is_a_problem_too(service: Service, text: bytes) -> None:
+    """Told as everything else is."""
+    head, _, body = sent(service, [text]).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["status"] == 400

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import subprocess
 from collections import Counter
@@ -185,3 +186,30 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
     assert second.returncode == 2
     assert f"[http] port = {port} of 127.0.0.1 cannot be listened on" in said
+
+
+def test_a_service_that_takes_long_to_open_is_alive_and_not_ready(tmp_path: Path) -> None:
+    """Whoever watches it neither ends it for that, nor sends it anything."""
+    with subprocess.Popen(
+        command("slow_start:api", "--port", "0"),
+        cwd=tmp_path,
+        env=environment(DRIVEN_WORKERS_COUNT="1"),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        try:
+            found = re.search(r"answers at (http://\S+) that it is not ready", process.stderr.readline())
+            assert found is not None
+            during = [httpx.get(f"{found[1]}/health/{name}").status_code for name in ("live", "ready")]
+            early = httpx.post(f"{found[1]}/commands/slow_start.Go", json={})
+            (tmp_path / "go").touch()
+            told = [process.stderr.readline(), process.stderr.readline()]
+            after = httpx.get(f"{found[1]}/health/ready").status_code
+            late = httpx.post(f"{found[1]}/commands/slow_start.Go", json={})
+        finally:
+            process.kill()
+
+    assert (during, early.status_code, int(early.headers["retry-after"]) > 0) == ([200, 503], 503, True)
+    assert "1 worker" in told[0]
+    assert (after, late.status_code) == (200, 200)

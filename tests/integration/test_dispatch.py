@@ -26,9 +26,10 @@ def command(*typed: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """With our applications to import, and no settings."""
+    """With our applications to import, and no settings, of ours or of Python's buffers."""
     places = [str(APPLICATIONS), *(place for place in sys.path if place)]
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("DRIVEN_")}
+    unwanted = ("DRIVEN_", "PYTHONUNBUFFERED")
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
     return {**variables, "PYTHONPATH": os.pathsep.join(places)}
 
 
@@ -187,6 +188,20 @@ def test_whoever_writes_lines_can_wait_for_the_answer_to_one_before_the_next(tmp
 
     assert [(one["line"], one["position"]) for one in answers] == [(1, 1), (2, 4), (3, 7)]
     assert (process.returncode, said.startswith(b"3 commands carried out")) == (0, True)
+
+
+def test_an_answer_does_not_wait_for_that_of_a_line_behind_it(tmp_path: Path) -> None:
+    """However long that takes."""
+    with piped(tmp_path, "attacked:app") as process:
+        assert process.stdin is not None
+        sleeping = b'{"command": "Sleep", "data": {"for_s": 600}}'
+        process.stdin.write(b'{"command": "Sleep", "data": {"for_s": 0}}\n' + sleeping + b"\n")
+        process.stdin.flush()
+        assert process.stdout is not None
+        answer = json.loads(process.stdout.readline())
+        process.kill()
+
+    assert (answer["line"], answer["status"]) == (1, "settled")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -14,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
+import attacked
 import parking
 import shop
 from driven import (
@@ -29,7 +31,9 @@ from driven import (
 )
 from driven.adapters.stores.sqlite.store import SqliteStore
 from driven.entrypoints.aws_lambda import Sources, lambda_handler
+from driven.entrypoints.aws_lambda.bridge import answer
 from driven.entrypoints.aws_lambda.events import Unintelligible
+from driven.entrypoints.http import Api, Request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -391,3 +395,105 @@ def test_a_source_that_raises_gives_its_message_back_alone(caplog: pytest.LogCap
 
     assert given_back(answer) == ["m2\nERROR"]
     assert [one.getMessage() for one in caplog.records] == [r"SQS message 'm2\nERROR' is given back."]
+
+
+def sleeping() -> list[dict[str, Any]]:
+    """A command that leads to another, which takes a while in a worker: in each form that a kept bus is given it."""
+    named = {"command": "attacked.Nap", "data": {"for_s": 0.2}}
+    http = {"http": {"method": "POST"}, "stage": "$default"}
+    headers = {"content-type": "application/json"}
+    return [
+        named,
+        {"Records": [message(1) | {"body": json.dumps(named)}]},
+        {"detail-type": "attacked.Nap", "id": "1", "detail": {"for_s": 0.2}},
+        V2
+        | {"rawPath": "/commands/attacked.Nap", "requestContext": http, "headers": headers, "body": '{"for_s": 0.2}'},
+        V2
+        | {
+            "rawPath": "/commands/attacked.Nap",
+            "requestContext": http,
+            "headers": headers | {"prefer": "respond-async"},
+            "body": '{"for_s": 0.2}',
+        },
+    ]
+
+
+@pytest.mark.parametrize("event", sleeping(), ids=["direct", "SQS", "EventBridge", "HTTP", "HTTP, at once"])
+def test_everything_has_settled_before_the_answer(tmp_path: Path, event: dict[str, Any]) -> None:
+    """Also where the bus is kept: what is left for later, nobody may ever come to do."""
+    settings = Settings(workers=WorkerSettings(count=1), store=StoreSettings(url=f"sqlite:///{tmp_path}/log.db"))
+    with contextlib.closing(lambda_handler(attacked.app, settings, api=attacked.api, keeps_bus=True)) as handler:
+        handler(event, Context())
+        store = SqliteStore(tmp_path / "log.db")
+        records = store.read(0, 10)
+        store.close()
+
+    assert [record.outcome is not None for record in records] == [True] * 3
+
+
+def test_requests_are_what_they_were_in_either_form() -> None:
+    """Cookies, values that stand there several times, bodies that are no text."""
+    api = Api(shop.app)
+    seen: list[Request] = []
+
+    @api.query("/seen")
+    def look(request: Request, *, word: str) -> str:
+        seen.append(request)
+        return word
+
+    function = lambda_handler(shop.app, INLINE, api=api)
+    v2 = {
+        "version": "2.0",
+        "rawPath": "/seen",
+        "rawQueryString": "word=a%26b&x=1",
+        "headers": {"x-a": "1,2"},
+        "cookies": ["c=1", "d=2"],
+        "requestContext": {"http": {"method": "GET"}},
+    }
+    v1 = {
+        "httpMethod": "GET",
+        "path": "/seen",
+        "queryStringParameters": {"word": "a&b", "x": "1"},
+        "headers": {"X-A": "1,2", "Cookie": "c=1; d=2"},
+        "requestContext": {},
+    }
+    several = v1 | {"multiValueQueryStringParameters": {"word": ["a&b"], "x": ["0", "1"]}}
+    answers = [function(event, Context()) for event in (v2, v1, several)]
+
+    assert [json.loads(answer["body"]) for answer in answers] == ["a&b"] * 3
+    for request in seen:
+        assert (request.headers["x-a"], request.headers["cookie"]) == ("1,2", "c=1; d=2")
+        assert request.query == {"word": "a&b", "x": "1"}
+
+
+def test_an_answer_that_is_no_text_is_encoded() -> None:
+    """As AWS has it; and headers that are there several times are one in the second form."""
+    sent = [
+        {"type": "http.response.start", "status": 200, "headers": [(b"a", b"1"), (b"b", b"x"), (b"a", b"2")]},
+        {"type": "http.response.body", "body": b"\xff", "more_body": True},
+        {"type": "http.response.body", "body": b"\xfe"},
+    ]
+
+    async def face(_scope: Any, _receive: Any, send: Any) -> None:  # noqa: ANN401 - as ASGI has it
+        for one in sent:
+            await send(one)
+
+    v2 = asyncio.run(answer(face, {**V2, "requestContext": {"http": {"method": "GET"}}}))  # type: ignore[arg-type]  # it is called, and no more
+    v1 = asyncio.run(answer(face, {"httpMethod": "GET"}))  # type: ignore[arg-type]  # the same
+
+    assert (v2["body"], v2["isBase64Encoded"], v2["headers"]) == ("//4=", True, {"a": "1, 2", "b": "x"})
+    assert v1["multiValueHeaders"] == {"a": ["1", "2"], "b": ["x"]}
+
+
+def test_an_object_that_is_stored_again_is_another_record(tmp_path: Path) -> None:
+    """Its sequencer tells; a key however long has an id that fits."""
+    sources = Sources(s3=lambda _record: shop.PlaceOrder("a"))
+    handler = lambda_handler(shop.app, at(tmp_path), sources=sources)
+    for key, sequencer in (("k", "1"), ("k", "2"), ("k", "2"), ("k" * 1_000, "1"), ("k\n", "1")):
+        stored = {"bucket": {"name": "b"}, "object": {"key": key, "sequencer": sequencer}}
+        handler({"Records": [{"eventSource": "aws:s3", "s3": stored}]}, Context())
+
+    ids = ids_in(tmp_path)
+    assert ids[:2] == ["s3:b/k:1", "s3:b/k:2"]
+    assert len(ids) == len(set(ids)) == 4
+    assert all(len(one) < 100 and one.isprintable() for one in ids)

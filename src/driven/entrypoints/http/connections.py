@@ -13,9 +13,13 @@ As long-lived as the line, on the event loop of the bus.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from driven.entrypoints.http.problems import MEDIA_TYPE, ProblemDetails
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,11 +27,7 @@ if TYPE_CHECKING:
 MOST_HEAD_BYTES: Final = 1 << 16
 """How long the head of a request may be that comes in pieces; one that came in one piece (256 KiB at most) was read."""
 
-_TOO_LONG: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/problem+json\r\n"
-    b"content-length: 56\r\nconnection: close\r\n\r\n"
-    b'{"title":"The head of the request is long","status":431}'
-)
+_REFUSAL: Final = b"HTTP/1.1 %b\r\ncontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
 
 
 class Connection(HttpToolsProtocol):
@@ -61,9 +61,19 @@ class Connection(HttpToolsProtocol):
         if self._is_head_open and was_open:
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
-                self.transport.write(_TOO_LONG)
-                self.transport.close()
+                self._refuse(431, "The head of the request is too long")
         self._watch_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        self._refuse(400, msg)
+
+    def _refuse(self, status: int, title: str) -> None:
+        """Answer as everything else does, though there is no request to answer."""
+        body = msgspec.json.encode(ProblemDetails(title, status))
+        words = f"{status} {HTTPStatus(status).phrase}".encode()
+        self.transport.write(_REFUSAL % (words, MEDIA_TYPE.encode(), len(body), body))
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         """The first byte of a head."""

@@ -23,6 +23,10 @@ _AT_PATH: Final = re.compile(r"^(?P<words>.*?) - at `(?:key in )?(?P<path>\$.*)`
 """How msgspec ends what it says of a wrong value."""
 
 
+_OF_FIELD: Final = re.compile(r"^field '(?P<field>\w+)': (?P<words>.*)$", re.DOTALL)
+"""How the bus begins what it says of a field."""
+
+
 class WrongField(msgspec.Struct, frozen=True):
     """One value that is not what it should be."""
 
@@ -75,6 +79,13 @@ def wrong_value(error: Exception, place: str = "$") -> Problem:
     )
 
 
+def _malformed(reason: str) -> Problem:
+    """The problem of a value that JSON can hold and a message cannot."""
+    found = _OF_FIELD.match(reason)
+    errors = (WrongField(f"$.{found['field']}", found["words"]),) if found else ()
+    return Problem(422, "A value is not what it should be", found["words"] if found else reason, errors=errors)
+
+
 def refusal_of(error: Exception, retry_after_s: int) -> Problem | None:
     """The problem of a command that the bus did not accept; None: it is nobody's fault outside."""
     again = {"Retry-After": str(retry_after_s)}
@@ -94,5 +105,5 @@ def refusal_of(error: Exception, retry_after_s: int) -> Problem | None:
                 errors=(WrongField(f"$.{error.field}", "must not be empty"),),
             )
         case MalformedMessage():
-            return Problem(422, "A value is not what it should be", error.reason)
+            return _malformed(error.reason)
     return None

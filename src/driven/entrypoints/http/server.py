@@ -46,7 +46,9 @@ class _Server(uvicorn.Server):
 
 
 async def serve(api: HttpApi, source: str) -> None:
-    """Open the bus, listen, and serve until cancelled. `source` is where the settings came from, for what is refused.
+    """Listen, open the bus, and serve until cancelled. `source` is where the settings came from, for what is refused.
+
+    Health is answered from the beginning: what takes long to recover is alive, and not ready.
 
     Raises:
         SettingsError: the address cannot be listened on, or anybody could reach it.
@@ -56,10 +58,20 @@ async def serve(api: HttpApi, source: str) -> None:
     check_reach(api, source)
     began_s = time.monotonic()
     with _listening(api, source) as listener:
-        async with api.opened() as bus:
-            _freeze()
-            _tell_start(api, bus, listener, time.monotonic() - began_s)
-            await _serve(api, listener)
+        _tell_opening(api, listener)
+        server = _server(api)
+        serving = asyncio.create_task(server.serve([listener]))
+        try:
+            async with api.opened() as bus:
+                try:
+                    _freeze()
+                    _tell_start(api, bus, listener, time.monotonic() - began_s)
+                    await asyncio.wait({serving})
+                finally:  # before the bus closes
+                    await _end(server, serving)
+        finally:  # if it did not open
+            await _end(server, serving)
+        serving.result()
 
 
 def _freeze() -> None:
@@ -68,8 +80,14 @@ def _freeze() -> None:
     gc.freeze()
 
 
-async def _serve(api: HttpApi, listener: socket.socket) -> None:
-    server = _Server(
+async def _end(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    """Listen no more, and finish the answers that are open."""
+    server.should_exit = True
+    await asyncio.wait({serving})
+
+
+def _server(api: HttpApi) -> uvicorn.Server:
+    return _Server(
         uvicorn.Config(
             api if is_guarded(api) else OnlyFromHere(api),
             http=functools.partial(Connection, longest_s=api.settings.http.body_timeout_s),  # type: ignore[arg-type]  # it is called, and no more
@@ -82,13 +100,6 @@ async def _serve(api: HttpApi, listener: socket.socket) -> None:
             backlog=_BACKLOG,
         )
     )
-    serving = asyncio.create_task(server.serve([listener]))
-    try:
-        await asyncio.wait({serving})
-    finally:
-        server.should_exit = True
-        await asyncio.wait({serving})
-    serving.result()
 
 
 @contextlib.contextmanager
@@ -115,12 +126,21 @@ def _listening(api: HttpApi, source: str) -> Iterator[socket.socket]:
         yield listener
 
 
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _tell_opening(api: HttpApi, listener: socket.socket) -> None:
+    to_open = f"opens the log {api.settings.store.url}"
+    sys.stderr.write(f"{api.api.application.name}: {to_open}, and answers at {_url(listener)} that it is not ready\n")
+    sys.stderr.flush()
+
+
 def _tell_start(api: HttpApi, bus: MessageBus, listener: socket.socket, took_s: float) -> None:
     seen = bus.statistics()
-    host, port = listener.getsockname()[:2]
-    host = f"[{host}]" if ":" in host else host
     workers = f"{len(seen.workers)} workers" if seen.workers else "no workers"
-    url = f"http://{host}:{port}"
+    url = _url(listener)
     at = f"log {api.settings.store.url} at position {bus.last_position}"
     to_try = f", to try it: {url}/docs" if api.settings.http.docs else ""
     sys.stderr.write(f"{api.api.application.name}: {workers}, {at}, open after {took_s:.2f} s\n")
