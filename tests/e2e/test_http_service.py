@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pty
 import re
 import signal
 import subprocess
@@ -13,8 +15,11 @@ import httpx
 import pytest
 
 from driven.adapters.stores.sqlite.store import SqliteStore
-from driven.service.event_store import READ_CHUNK, Status
+from driven.domain.messages import Envelope
+from driven.service.event_store import READ_CHUNK, Batch, LoggedMessage, MessageKind, Status
+from driven.wire import encode_body
 from http_service import Service, command, environment, running
+from shop import PlaceOrder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -213,3 +218,39 @@ def test_a_service_that_takes_long_to_open_is_alive_and_not_ready(tmp_path: Path
     assert (during, early.status_code, int(early.headers["retry-after"]) > 0) == ([200, 503], 503, True)
     assert "1 worker" in told[0]
     assert (after, late.status_code) == (200, 200)
+
+
+def leave_something(folder: Path) -> None:
+    """A log with a command that was accepted and not carried out."""
+    store = SqliteStore(folder / "driven.db")
+    store.open()
+    envelope = Envelope(1, "left", 1, 0, 0, None, 1)
+    body = encode_body(PlaceOrder("o1"))
+    store.append(Batch([LoggedMessage(envelope, MessageKind.COMMAND, "shop.PlaceOrder", 1, body)], []))
+    store.close()
+
+
+def test_on_a_terminal_one_sees_what_an_earlier_service_left_and_how_the_end_goes(tmp_path: Path) -> None:
+    """U9, X2, X4: recovery tells how far it is; in a pipe, as `running` has it, nothing stands before the address."""
+    leave_something(tmp_path)
+    screen, terminal = pty.openpty()
+    said = ""
+    with (
+        open(screen, "rb", buffering=0) as shown,  # noqa: PTH123 - a descriptor
+        subprocess.Popen(
+            command("shop:api", "--port", "0"), cwd=tmp_path, env=environment(), stderr=terminal
+        ) as service,
+    ):
+        os.close(terminal)
+        try:
+            while "listening on" not in said:
+                said += shown.read(4_096).decode()
+            service.send_signal(signal.SIGTERM)
+            while "the program ends" not in said:
+                said += shown.read(4_096).decode()
+            assert service.wait(LONGEST_S) == 143
+        finally:
+            service.kill()
+
+    assert "Recovery: 1 messages of 1 commands have not retired" in said
+    assert said.index("Recovery is done") < said.index("listening on") < said.index("no more commands are taken")
