@@ -56,7 +56,7 @@ def test_loosened_order_keeps_what_it_promises_in_all_trouble(wanted: dict[str, 
 )
 def test_worker_threads_keep_the_same_promises(ordering: str, has_long: bool) -> None:
     """O6, O9, W9: no thread can be struck, but rings are tiny and threads are recycled."""
-    checked(first_round(kind="threads", ordering=ordering, has_long=has_long))
+    checked(first_round(kind="threads", is_memory_full=False, ordering=ordering, has_long=has_long))
 
 
 @pytest.mark.skipif(bool(why_no_namespace()), reason=why_no_namespace())
