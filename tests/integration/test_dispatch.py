@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 APPLICATIONS = Path(__file__).parents[1] / "applications"
 LONGEST_S = 60.0
+PATIENCE_S = 3.0
+"""After so long nothing is read any more."""
+MOST_BYTES = 8 << 20
+"""Several times what a thousand commands, two pieces and a pipe hold."""
 
 
 def command(*typed: str) -> list[str]:
@@ -275,3 +281,30 @@ def test_text_of_any_kind_is_refused_by_its_number(tmp_path: Path) -> None:
     answers = {one["line"]: one["status"] for one in told(ended)}
     assert answers == {1: "settled", **dict.fromkeys(range(3, 10), "refused"), 10: "settled"}
     assert b"Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(("on_error", "done"), [("stop", False), ("continue", True)])
+def test_a_command_that_fails_among_lines_is_counted(tmp_path: Path, on_error: str, done: bool) -> None:
+    """Its line says what it failed of; whether those behind it are carried out is as with a line that is none."""
+    with piped(tmp_path, "--on-error", on_error, "shop:app", "PlaceOrder") as process:
+        failed = asked(process, b'{"order_id": "a", "amount": 11}')
+        _, said = process.communicate(b'{"order_id": "b"}\n', timeout=LONGEST_S)
+
+    assert (failed["line"], failed["status"], failed["error"]) == (1, "failed", "shop.OutOfStock: only 10 are left")
+    assert process.returncode == 1
+    assert (b"1 commands carried out, 1 not" in said) is done
+
+
+def test_no_more_is_read_than_can_be_carried_out(tmp_path: Path) -> None:
+    """Memory stays as it is, however much somebody writes while a command takes long: he is made to wait."""
+    line = b'{"for_s": 600}' + b" " * 1_000 + b"\n"
+    taken_bytes = 0
+    with piped(tmp_path, "attacked:app", "Sleep") as process:
+        assert process.stdin is not None
+        os.set_blocking(process.stdin.fileno(), False)
+        while select.select([], [process.stdin], [], PATIENCE_S)[1] and taken_bytes < MOST_BYTES:
+            with contextlib.suppress(BlockingIOError):
+                taken_bytes += os.write(process.stdin.fileno(), line * 16)
+        process.kill()
+
+    assert taken_bytes < MOST_BYTES

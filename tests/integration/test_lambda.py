@@ -497,3 +497,12 @@ def test_an_object_that_is_stored_again_is_another_record(tmp_path: Path) -> Non
     assert ids[:2] == ["s3:b/k:1", "s3:b/k:2"]
     assert len(ids) == len(set(ids)) == 4
     assert all(len(one) < 100 and one.isprintable() for one in ids)
+
+
+def test_what_stands_behind_a_failure_in_its_group_is_not_touched(tmp_path: Path) -> None:
+    """Given back is not carried out: it would be done before what it stands behind."""
+    records = [message(1, amount=11, group="a"), message(2, group="a"), message(3, group="b"), message(4, group="a")]
+    answer = lambda_handler(shop.app, at(tmp_path))({"Records": records}, Context())
+
+    assert given_back(answer) == ["m1", "m2", "m4"]
+    assert sorted(ids_in(tmp_path)) == ["sqs:m1", "sqs:m3"]
