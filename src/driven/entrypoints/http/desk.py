@@ -74,11 +74,13 @@ class Desk:
         self._open += 1
         try:
             receipt = await self._submit(bus, command, terms)
-            await _reached(receipt, terms)
-            self._count_until_settled(receipt)
         except BaseException:
             self._open -= 1
             raise
+        try:
+            await _reached(receipt, terms)
+        finally:  # also when the server cancels what nobody waits for any more
+            self._count_until_settled(receipt)
         answer = await self.telling.answer(receipt, self._tickets.issue(receipt.id))
         if problem := problem_of(answer):
             raise problem
