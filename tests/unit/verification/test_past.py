@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from driven.adapters.stores.memory import MemoryStore
@@ -79,6 +79,7 @@ def test_nothing_is_remembered_that_nobody_will_ask_for() -> None:
 
 
 @given(sizes=st.lists(st.integers(1, 2 * SNAPSHOT_EVERY), min_size=1, max_size=40), lag=st.integers(1, 30))
+@example(sizes=[1, 49, 50, 50, 50], lag=1)
 @settings(max_examples=30)
 def test_of_a_stream_what_is_handed_over_does_not_grow_with_it(sizes: list[int], lag: int) -> None:
     """X2: a snapshot and what followed are as much as the whole, as of any command that still runs."""
@@ -102,4 +103,5 @@ def test_of_a_stream_what_is_handed_over_does_not_grow_with_it(sizes: list[int],
                 assert take(state) == told[then - 1]
                 assert len(state.events) < 3 * SNAPSHOT_EVERY
             (kept,) = states._database.execute("SELECT count(*) FROM snapshot").fetchone()  # noqa: SLF001 - as below
-            assert kept <= lag + 2
+            # One for each retirement that was remembered when it changed last, itself among them, and one before all.
+            assert kept <= lag + 3
