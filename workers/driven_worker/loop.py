@@ -210,26 +210,25 @@ class Loop:
         that the bus still waits for is the one to blame.
         """
         if self._broken is None:
+            receive = self._channel.receive
             try:
-                self._receive_records()
+                while (record := receive()) is not None:
+                    self._take(*record)
             except Exception as error:  # noqa: BLE001 - no memory, no descriptor, a broken ring: nothing comes after it
                 self._broken = error
 
-    def _receive_records(self) -> None:
-        receive = self._channel.receive
-        while (record := receive()) is not None:
-            kind, body = record
-            if kind == _SUBMISSION:
-                self._waiting.append(body)
-            elif kind == _SUBMISSIONS:
-                self._waiting.extend(decode_submissions(body))
-            elif kind == _STOP:
-                self._is_stopping = True
-            elif kind in (_READ_REPLY, _READ_REFUSED):
-                self._answer = record
-            else:
-                reason = f"the bus sent a record of kind {kind}, which means nothing to a worker"
-                raise RingBroken(reason)
+    def _take(self, kind: int, body: Body) -> None:
+        if kind == _SUBMISSION:
+            self._waiting.append(body)
+        elif kind == _SUBMISSIONS:
+            self._waiting.extend(decode_submissions(body))
+        elif kind == _STOP:
+            self._is_stopping = True
+        elif kind in (_READ_REPLY, _READ_REFUSED):
+            self._answer = (kind, body)
+        else:
+            reason = f"the bus sent a record of kind {kind}, which means nothing to a worker"
+            raise RingBroken(reason)
 
     def _check_for_listener(self) -> None:
         """Asked while this worker waits for the bus: one that was given up would wait for ever."""

@@ -194,17 +194,17 @@ def _plan(handler: Handler, registry: Registry, context_of: ContextOf) -> Run:
 
 
 def _plain_call(target: Callable[..., Any], parameters: Sequence[Parameter], context_of: ContextOf) -> Run:
-    """A call that needs nothing injected; the common cases without a look at roles."""
+    """A call that needs nothing injected; the common cases without a look at roles. A generator is read later."""
     roles = {parameter.name: parameter.role for parameter in parameters}
     if not roles:
-        return lambda command, _uow, _submission: _exhausted(target(command))
+        return lambda command, _uow, _submission: target(command)
     if list(roles.values()) == [Role.UNIT_OF_WORK]:
         (name,) = roles
-        return lambda command, uow, _submission: _exhausted(target(command, **{name: uow}))
+        return lambda command, uow, _submission: target(command, **{name: uow})
 
     def run(command: Any, uow: UnitOfWork | None, submission: Submission) -> Any:  # noqa: ANN401
         given = {Role.UNIT_OF_WORK: uow, Role.CONTEXT: context_of(submission)}
-        return _exhausted(target(command, **{name: given[role] for name, role in roles.items()}))
+        return target(command, **{name: given[role] for name, role in roles.items()})
 
     return run
 
