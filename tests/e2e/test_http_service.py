@@ -216,7 +216,7 @@ def test_a_service_that_takes_long_to_open_is_alive_and_not_ready(tmp_path: Path
             process.kill()
 
     assert (during, early.status_code, int(early.headers["retry-after"]) > 0) == ([200, 503], 503, True)
-    assert "1 worker" in told[0]
+    assert told[0].startswith("slow_start: 1 worker, log ")
     assert (after, late.status_code) == (200, 200)
 
 

@@ -506,3 +506,18 @@ def test_what_stands_behind_a_failure_in_its_group_is_not_touched(tmp_path: Path
 
     assert given_back(answer) == ["m1", "m2", "m4"]
     assert sorted(ids_in(tmp_path)) == ["sqs:m1", "sqs:m3"]
+
+
+def test_when_time_runs_out_of_a_batch_only_what_is_not_done_comes_again() -> None:
+    """What was done would be done twice, where the log does not outlive the function."""
+
+    def sleeping_for(number: int, for_s: float) -> dict[str, Any]:
+        return message(number) | {"body": json.dumps({"command": "slow.Sleep", "data": {"for_s": for_s}})}
+
+    settings = Settings(workers=WorkerSettings(count=1, stop_timeout_s=0), bus=BusSettings(drain_timeout_s=0))
+    with contextlib.closing(lambda_handler(shop.slow_app, settings, keeps_bus=True)) as handler:
+        handler({"command": "slow.Sleep", "data": {"for_s": 0}}, Context())
+        records = [sleeping_for(1, 0), sleeping_for(2, LONG_S), sleeping_for(3, 0)]
+        answer = handler({"Records": records}, Context(left_ms=3_000))
+
+    assert given_back(answer) == ["m2", "m3"]

@@ -36,6 +36,7 @@ class SqsBatch:
         self._bus = bus
         self._sources = sources
         self._catalog = catalog
+        self._done: set[str] = set()
 
     async def carry_out(self, raw: Sequence[Mapping[str, Any]]) -> list[str]:
         """Carry all of them out; the ids of those to be delivered again, in the order of the batch.
@@ -50,16 +51,18 @@ class SqsBatch:
             group = record.attributes.MessageGroupId
             own = f"group {group}" if group else f"message {record.messageId}"
             groups.setdefault(f"{record.eventSourceARN} {own}", []).append((one, record))
-        failed = await asyncio.gather(*(self._in_a_row(group) for group in groups.values()))
-        given_back = {message for one in failed for message in one}
-        return list(dict.fromkeys(record.messageId for record in records if record.messageId in given_back))
+        try:
+            await asyncio.gather(*(self._in_a_row(group) for group in groups.values()))
+        except asyncio.CancelledError:  # time is up; what is done stays done, and need not come again
+            logger.warning("Time is up: %d of %d SQS messages are done.", len(self._done), len(records))
+        return list(dict.fromkeys(record.messageId for record in records if record.messageId not in self._done))
 
-    async def _in_a_row(self, messages: Sequence[_Message]) -> list[str]:
-        """Carry out until one fails; the ids of that one and of those behind it."""
-        for number, (raw, record) in enumerate(messages):
+    async def _in_a_row(self, messages: Sequence[_Message]) -> None:
+        """Carry out until one fails: neither that one nor those behind it are done."""
+        for raw, record in messages:
             if not await self._is_done(raw, record):
-                return [one.messageId for _, one in messages[number:]]
-        return []
+                return
+            self._done.add(record.messageId)
 
     async def _is_done(self, raw: Mapping[str, Any], record: SqsRecord) -> bool:
         try:

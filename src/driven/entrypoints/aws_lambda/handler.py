@@ -97,7 +97,7 @@ class Function:
             Unintelligible: it stands for no command.
             CommandFailed, CommandParked: the command did not do what it was told; AWS delivers it again, or tells
                 whoever invoked the function. Of SQS and HTTP that is told in the answer instead.
-            TimeoutError: time ran out.
+            TimeoutError: time ran out. Of a batch of SQS what is not done by then is given back instead.
 
         """
         left_s = context.get_remaining_time_in_millis() / 1_000 - MARGIN_S if context is not None else None
@@ -105,10 +105,10 @@ class Function:
         self._kept = kept if self._keeps_bus else None
         try:
             answer = kept.run(lambda bus: self._carry_out(bus, event), left_s)
-        except BaseException as error:
+        except BaseException:
             if self._kept is None or not kept.is_sound:  # the next event gets a new one
                 self._kept = None
-                kept.close(error if isinstance(error, TimeoutError) else None)
+                kept.close()
             raise
         if self._kept is None:
             kept.close()
@@ -174,6 +174,7 @@ class _Kept:
     def __init__(self, application: Application, settings: Settings) -> None:
         self.is_sound = False
         """Whether the next event can have it."""
+        self._is_late = False
         self._loop: Final = new_event_loop()
         self._stack: Final = contextlib.AsyncExitStack()
         self._opening: Final = open_bus(application, settings)
@@ -189,16 +190,18 @@ class _Kept:
     async def _within(self, work: Callable[[MessageBus], Any], left_s: float | None) -> Any:  # noqa: ANN401 - as above
         if self._bus is None:
             self._bus = await self._stack.enter_async_context(self._opening)
+        limit = asyncio.timeout(left_s)
         try:
-            async with asyncio.timeout(left_s):
+            async with limit:
                 return await work(self._bus)
         finally:
             self.is_sound = self._bus.is_open
+            self._is_late = limit.expired()
 
-    def close(self, error: TimeoutError | None = None) -> None:
-        """Close the bus, and with it everything that it started; at once after an `error`, as no time is left."""
+    def close(self) -> None:
+        """Close the bus, and with it everything that it started; without draining when no time is left for that."""
         try:
-            left_by = (type(error), error, None) if error else (None, None, None)
+            left_by = (TimeoutError, TimeoutError(), None) if self._is_late else (None, None, None)
             self._loop.run_until_complete(self._stack.__aexit__(*left_by))
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
         finally:

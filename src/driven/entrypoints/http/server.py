@@ -23,6 +23,7 @@ import uvicorn
 
 from driven.entrypoints.http.connections import Connection
 from driven.entrypoints.http.reach import OnlyFromHere, check_reach, is_guarded
+from driven.entrypoints.words import counted
 from driven.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _tell_opening(api: HttpApi, listener: socket.socket) -> None:
 
 def _tell_start(api: HttpApi, bus: MessageBus, listener: socket.socket, took_s: float) -> None:
     seen = bus.statistics()
-    workers = f"{len(seen.workers)} workers" if seen.workers else "no workers"
+    workers = counted(len(seen.workers), "worker") if seen.workers else "no workers"
     url = _url(listener)
     at = f"log {api.settings.store.url} at position {bus.last_position}"
     to_try = f", to try it: {url}/docs" if api.settings.http.docs else ""
