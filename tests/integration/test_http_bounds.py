@@ -16,9 +16,9 @@ import pytest
 import attacked
 import parking
 import shop
-from driven import BusSettings, HttpSettings, Settings, WorkerSettings, open_bus
+from driven import BusSettings, Command, HttpSettings, Settings, WorkerSettings, open_bus
 from driven.adapters.stores.memory import MemoryStore
-from driven.entrypoints.http import Api, HttpApi, asgi, watching
+from driven.entrypoints.http import Api, HttpApi, Request, asgi, watching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -285,3 +285,20 @@ async def test_a_command_that_is_set_aside_is_told_to_be_so() -> None:
     assert (behind.status_code, behind.json()["title"]) == (500, "The command is parked")
     assert receipt.json()["status"] == "parked"
     assert "broken" not in behind.text + receipt.text
+
+
+async def test_of_a_header_that_stands_there_twice_the_first_counts() -> None:
+    """For everybody who looks at it: a hook that saw another one would decide about another request."""
+    seen: list[Request] = []
+
+    def authorize(request: Request, _command: Command | None) -> bool:
+        seen.append(request)
+        return True
+
+    headers = [("Idempotency-Key", "one"), ("Idempotency-Key", "two"), ("X-User", "ann"), ("X-User", "bob")]
+    async with served(Api(shop.app, authorize=authorize)) as (client, face):
+        await client.post(PATH, json=ORDER, headers=headers)
+        found = [face.bus.receipt(key) is not None for key in ("one", "two")]
+
+    assert (seen[0].headers["idempotency-key"], seen[0].headers["x-user"]) == ("one", "ann")
+    assert found == [True, False]

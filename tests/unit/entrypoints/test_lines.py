@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driven.entrypoints.lines import LONGEST_LINE_BYTES, Cutter, Line
+from driven.entrypoints.lines import LONGEST_LINE_BYTES, PIECE_BYTES, Cutter, Line
 
 TEXTS = st.lists(st.sampled_from([b"a", b"{}", b"\r", b" ", b"", b"\xef\xbb\xbf"]) | st.binary(max_size=9), max_size=9)
 
@@ -26,10 +27,16 @@ def test_lines_are_the_same_wherever_the_input_is_cut(text: bytes, cuts: set[int
 
 def test_a_line_without_end_is_not_kept() -> None:
     """It is told by its number, and the next ones are what they are."""
-    cutter = Cutter()
-    piece = b"x" * (1 << 20)
-    during = [line for _ in range(2 * LONGEST_LINE_BYTES // len(piece)) for line in cutter.lines(piece)]
+    cutter, during = Cutter(), list[Line]()
+    tracemalloc.start()
+    try:
+        for _ in range(2 * LONGEST_LINE_BYTES // PIECE_BYTES):
+            during += cutter.lines(bytes(PIECE_BYTES))
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     after = list(cutter.lines(b"x\ny\n"))
 
     assert during == []
+    assert kept_bytes < LONGEST_LINE_BYTES // 8
     assert after == [Line(1, None), Line(2, b"y")]
