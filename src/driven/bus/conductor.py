@@ -343,9 +343,11 @@ class Conductor:
             if outcome.changes:
                 self._state.appended(outcome.changes)
         self._feed(page.admitted)
+        decoded = self._retirement.decoded
         for root in page.succeeded:
-            if root.receipt is not None:  # abandoned while the batch was under way
-                root.receipt.succeed(self._retirement.decoded, root.emitted)
+            receipt = root.receipt
+            if receipt is not None:  # else abandoned while the batch was under way
+                receipt.succeed(decoded, root.emitted)
         for announcement in page.announcements:
             announcement()
         for root in page.settled:

@@ -59,7 +59,7 @@ Admit = Callable[[Any, str | None, str], "Receipt"]
 """Gives what was offered its position, under an id that its caller gave if any, with a trace."""
 T = TypeVar("T")
 
-TURN_LIMIT: Final = 256
+TURN_LIMIT: Final = 512
 """Messages that retire in one turn, at most, before the event loop gets to do other things."""
 
 
