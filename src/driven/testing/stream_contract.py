@@ -65,6 +65,12 @@ FAULTY: Final[dict[str, tuple[LoggedMessage | LoggedOutcome, ...]]] = {
     "events that are commands": (command(4), told(2, (4, 1), growth(0, 0))),
     "one event twice": (command(4), event(5, 2), told(2, (5, 1), growth(0, 0, 0))),
     "events in another order": (command(4), event(5, 2), event(6, 2), told(2, (5, 2), growth(0, 1, 0))),
+    "one event that two commands say they caused": (
+        command(4),
+        event(5, 2),
+        told(2, (5, 1), growth(0, 0)),
+        told(3, (5, 1), growth(0, 0, aggregate_id="t")),
+    ),
     "one event on two streams": (
         command(4),
         event(5, 2),

@@ -63,13 +63,13 @@ class MemoryAggregates:
     def check(self, batch: Batch) -> None:
         """Raise `StoreFailed` where a change of `batch` does not fit what is there."""
         latest: dict[_Place, tuple[int, bool]] = {}
+        taken: set[int] = set()
         for outcome in batch.retired:
             if outcome.changes:
-                self._check_changes(outcome, batch.admitted, latest)
+                self._check_changes(outcome, latest)
+                self._check_events(outcome, batch.admitted, taken)
 
-    def _check_changes(
-        self, outcome: LoggedOutcome, admitted: Sequence[LoggedMessage], latest: dict[_Place, tuple[int, bool]]
-    ) -> None:
+    def _check_changes(self, outcome: LoggedOutcome, latest: dict[_Place, tuple[int, bool]]) -> None:
         """`latest` are the versions that the batch has led to so far, and whether they are of streams."""
         fault = fault_of_changes(outcome)
         if fault is not None:
@@ -84,7 +84,6 @@ class MemoryAggregates:
                 )
             if version and is_stream is not was_stream:
                 raise StoreFailed(STORE, f"{change.name} {change.id!r} cannot be both a document and a stream")
-            self._check_events(outcome, change, admitted)
             latest[place] = change.new_version, is_stream
 
     def _version(self, place: _Place) -> tuple[int, bool]:
@@ -93,11 +92,14 @@ class MemoryAggregates:
             return len(self._streams[place]), True
         return (self._documents[place].version if place in self._documents else 0), False
 
-    def _check_events(self, outcome: LoggedOutcome, change: Change, admitted: Sequence[LoggedMessage]) -> None:
-        for event in change.events:
-            position = outcome.caused[0] + event
-            index = position - 1 - len(self._messages)
-            if not 0 <= index < len(admitted) or admitted[index].kind is not MessageKind.EVENT:
-                raise StoreFailed(
-                    STORE, f"position {position} is no event for {change.name} {change.id!r} in this batch"
-                )
+    def _check_events(self, outcome: LoggedOutcome, admitted: Sequence[LoggedMessage], taken: set[int]) -> None:
+        """`taken` are the positions of events that are on a stream since this batch."""
+        for change in outcome.changes:
+            for event in change.events:
+                position = outcome.caused[0] + event
+                index = position - 1 - len(self._messages)
+                is_there = 0 <= index < len(admitted) and admitted[index].kind is MessageKind.EVENT
+                if not is_there or position in taken:
+                    told = f"position {position} is no event for {change.name} {change.id!r} in this batch"
+                    raise StoreFailed(STORE, told)
+                taken.add(position)

@@ -23,7 +23,7 @@ def fault_of(batch: Batch, connection: sqlite3.Connection) -> str:
         or _second_retirement(batch, connection)
         or _stale_change(batch, connection)
         or "it takes away what does not stand aside, has a stream of what has a document, "
-        "a document of what has a stream, or a stream of what is no event of this batch"
+        "a document of what has a stream, a stream of what is no event of this batch, or two streams of one event"
     )
 
 

@@ -90,9 +90,11 @@ def _gather(outcome: LoggedOutcome, found: dict[tuple[str, str], _Aggregate], st
 
 
 def _are_events(positions: Sequence[int], admitted: Sequence[LoggedMessage]) -> bool:
-    """Whether events stand at all these positions, of those that are admitted now."""
+    """Whether events stand at all these positions, of those that are admitted now, and each is named once."""
     if not positions:
         return True
+    if len(set(positions)) < len(positions):
+        return False
     before = admitted[0].envelope.position if admitted else 0
     if min(positions) < before or max(positions) >= before + len(admitted):
         return False

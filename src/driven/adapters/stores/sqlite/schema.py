@@ -125,6 +125,21 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         WHERE m.kind = 'command' AND s.status = 'started' GROUP BY s.position
         """,
     ),
+    (
+        # Without an index of positions: an event is on a stream since the batch in which it was admitted, or never.
+        "ALTER TABLE stream RENAME TO stream_with_index",
+        """
+        CREATE TABLE stream (
+            name TEXT NOT NULL,
+            id TEXT NOT NULL,
+            version INTEGER NOT NULL,
+            position INTEGER NOT NULL,
+            PRIMARY KEY (name, id, version)
+        ) WITHOUT ROWID
+        """,
+        "INSERT INTO stream SELECT * FROM stream_with_index ORDER BY name, id, version",
+        "DROP TABLE stream_with_index",
+    ),
 )
 """Step n makes version n + 1 out of version n. A step that was released is never changed: add another."""
 

@@ -54,6 +54,10 @@ def test_a_log_of_each_older_schema_is_brought_up_to_date_when_it_is_opened(vers
     as_of(path, version)
     columns = "position, kind, name, version, correlation, causation, hop, recorded_at_ns, payload"
     run(path, f"INSERT INTO message ({columns}) VALUES (1, 'command', 'shop.Order', 1, 1, 0, 0, 1, x'81a16e01')")  # noqa: S608 - a constant
+    run(
+        path,
+        "INSERT INTO stream (name, id, version, position) VALUES ('shop.Cart', 'b', 1, 3), ('shop.Cart', 'a', 1, 2)",
+    )
     as_of(fresh, schema.NEWEST)
 
     with closing(SqliteStore(path)) as store:
@@ -62,6 +66,7 @@ def test_a_log_of_each_older_schema_is_brought_up_to_date_when_it_is_opened(vers
         assert list(store.read(0, 9)) == [LogRecord(command(1), outcome(1)), LogRecord(command(2), None)]
         assert set(store.message_types()) == {LoggedType(MessageKind.COMMAND, "shop.Order", 1)}
 
+    assert run(path, "SELECT id, version, position FROM stream") == [("a", 1, 2), ("b", 1, 3)]
     assert run(path, "PRAGMA user_version") == [(schema.NEWEST,)]
     tables = "SELECT name, sql FROM sqlite_master ORDER BY name"
     assert run(path, tables) == run(fresh, tables)
