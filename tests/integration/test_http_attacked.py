@@ -28,7 +28,7 @@ READ = ["/openapi.json", "/docs", "/docs/swagger-ui.css", "/metrics", "/receipts
 
 def settings(workers: int = 0, **http: Any) -> Settings:  # noqa: ANN401 - fields of HttpSettings
     """Everything inline, unless said otherwise."""
-    return Settings(workers=WorkerSettings(count=workers), http=HttpSettings(**http))
+    return Settings(workers=WorkerSettings(count=workers, stop_timeout_s=0), http=HttpSettings(**http))
 
 
 @asynccontextmanager
