@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 from driven import Application, Command, Event, Placement
 from driven.entrypoints.http import Api, Request
@@ -36,7 +37,9 @@ class PackOrder(Command):
 
 
 class Hold(Command):
-    """Takes until somebody lets go."""
+    """Takes until somebody lets go: in another process, by making a file."""
+
+    until: str = ""
 
 
 class Orders:
@@ -69,8 +72,11 @@ def pack_order(command: PackOrder) -> None:
 
 @app.handles(Hold, exposed=True)
 def hold(command: Hold) -> None:
-    """Wait."""
-    go_on.wait(20)
+    """Wait, but not for ever."""
+    deadline_s = time.monotonic() + 20
+    while not (go_on.wait(0.02) or (command.until and Path(command.until).exists())):
+        if time.monotonic() > deadline_s:
+            raise RuntimeError("nobody let go")
 
 
 @app.reacts_to(OrderPlaced)

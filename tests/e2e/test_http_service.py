@@ -77,25 +77,36 @@ class Client:
                 return
 
 
-async def flood(service: Service, before_signal: int) -> dict[str, int]:
-    """All clients at once; SIGTERM when so many answers came. Status by command id."""
-    limits = httpx.Limits(max_connections=CLIENTS)
+HELD = "held"
+"""The id of a command that is certainly not done when it is answered."""
+
+
+async def flood(service: Service, before_signal: int, folder: Path) -> dict[str, int]:
+    """All clients at once; SIGTERM when so many answers came, while a command is held. Status by command id."""
+    limits = httpx.Limits(max_connections=CLIENTS + 1)
     async with httpx.AsyncClient(base_url=service.url, limits=limits, timeout=LONGEST_S) as client:
         answered = asyncio.Semaphore(0)
         clients = [Client(number, client) for number in range(CLIENTS)]
         sending = asyncio.gather(*(one.send_all(answered) for one in clients))
         for _ in range(before_signal):
             await answered.acquire()
+        held = await client.post(
+            "/commands/shop.Hold",
+            json={"until": str(folder / "go")},
+            headers={"Idempotency-Key": HELD, "Prefer": "respond-async"},
+        )
         service.process.send_signal(signal.SIGTERM)
+        (folder / "go").touch()
         await sending
-    return {command_id: status for one in clients for command_id, status in one.answers.items()}
+    return {HELD: held.status_code} | {key: status for one in clients for key, status in one.answers.items()}
 
 
 @pytest.mark.timeout(110)
 def test_what_was_answered_is_in_the_log_once_and_what_was_accepted_is_carried_out(tmp_path: Path) -> None:
     """X4, U5: 200 clients, SIGTERM in the middle. No 2xx is lost or doubled, and nothing that was accepted is left."""
-    with running(tmp_path, "shop:api") as service:
-        answers = asyncio.run(flood(service, before_signal=1_000))
+    in_a_worker = {"DRIVEN_COMMANDS_SHOP_HOLD_PLACEMENT": "worker", "DRIVEN_WORKERS_COUNT": "1"}
+    with running(tmp_path, "shop:api", **in_a_worker) as service:
+        answers = asyncio.run(flood(service, before_signal=1_000, folder=tmp_path))
         _, said = service.process.communicate(timeout=LONGEST_S)
 
     records = log_in(tmp_path)
@@ -103,6 +114,7 @@ def test_what_was_answered_is_in_the_log_once_and_what_was_accepted_is_carried_o
     by_id = {record.message.envelope.id: record for record in records}
     assert service.process.returncode == 128 + signal.SIGTERM
     assert "Traceback" not in said
+    assert answers[HELD] == 202
     assert {200, 202, 422} <= set(answers.values()) <= {200, 202, 422, 503}
     for command_id, status in answers.items():
         if status in {200, 202}:

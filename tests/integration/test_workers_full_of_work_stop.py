@@ -116,15 +116,15 @@ async def test_closing_a_bus_is_bounded_with_every_ring_full() -> None:
     settings = Settings(
         bus=BusSettings(drain_timeout_s=0.1), workers=WorkerSettings(count=3, ring_bytes=TINY, grace_s=0.3)
     )
-    async with asyncio.timeout(2 * PATIENCE_S):
-        async with open_bus(app, settings) as bus:
-            for _ in range(60):  # known to be short, so that each worker is given as many as its ring takes
-                await bus.handle(Do("echo"))
-            receipts = await bus.submit_all([HELD] * 200)
-            while sum(bool(one.position) for one in bus.statistics().workers) < 3:
-                await asyncio.sleep(0.005)
-            in_flight = bus.statistics().in_flight
-        answers = await asyncio.gather(*(receipt.handled() for receipt in receipts), return_exceptions=True)
-
-    assert in_flight > 3 * 3, "the rings were not filled"
-    assert {type(answer) for answer in answers} == {BusClosed}
+    in_flight = 0
+    while in_flight <= 3 * 3:  # what seems long, as on a busy machine, does not fill any ring
+        async with asyncio.timeout(2 * PATIENCE_S):
+            async with open_bus(app, settings) as bus:
+                for _ in range(60):
+                    await bus.handle(Do("echo"))
+                receipts = await bus.submit_all([HELD] * 200)
+                while sum(bool(one.position) for one in bus.statistics().workers) < 3:
+                    await asyncio.sleep(0.005)
+                in_flight = bus.statistics().in_flight
+            answers = await asyncio.gather(*(receipt.handled() for receipt in receipts), return_exceptions=True)
+        assert {type(answer) for answer in answers} == {BusClosed}
