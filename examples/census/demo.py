@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from rich.console import Console
 from rich.text import Text
 
@@ -26,7 +27,7 @@ from census.progress import NoView, view_for, watching
 from census.report import Run, comparison, ranking, summary
 from census.table import FileTable
 from census.tree import standard_library
-from driven import BusSettings, CommandFailed, DrivenError, Settings, StoreSettings, WorkerSettings, open_bus, run
+from driven import CommandFailed, DrivenError, load_settings, open_bus, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from census.progress import View
-    from driven import Application
+    from driven import Application, Settings
 
 SURVEY_ID = "demo"
 """The same in every run: two runs of one tree are to leave the same log, to the byte."""
@@ -127,13 +128,7 @@ async def run_census(
 
     """
     started_s = time.perf_counter()
-    # Nothing is to be drained: whoever interrupts the run does not want the rest of it.
-    settings = Settings(
-        bus=BusSettings(drain_timeout_s=0.0),
-        store=StoreSettings(url=f"sqlite:///{(folder / LOGS[not workers]).absolute()}"),
-        workers=WorkerSettings(count=workers),
-    )
-    async with open_bus(application, settings) as bus:
+    async with open_bus(application, _settings(workers, folder / LOGS[not workers])) as bus:
         rows = bus.resolve(FileTable).survey(SURVEY_ID)
         async with watching(bus, rows, view):
             receipt = await bus.submit(StartSurvey(SURVEY_ID, root))
@@ -143,6 +138,18 @@ async def run_census(
         if not rows.is_finished:
             raise errors.SurveyIncomplete(rows.done, rows.expected)
         return Run(len(bus.statistics().workers), seconds, bus.log_digest(), rows)
+
+
+def _settings(workers: int | Literal["auto"], log: Path) -> Settings:
+    """Those of driven.toml and of the environment, but for what the demonstration is about."""
+    settings = load_settings()
+    return replace(
+        settings,
+        # Nothing is to be drained: whoever interrupts the run does not want the rest of it.
+        bus=replace(settings.bus, drain_timeout_s=0.0),
+        store=replace(settings.store, url=f"sqlite:///{log.absolute()}"),
+        workers=replace(settings.workers, count=workers),
+    )
 
 
 def _is_single(options: argparse.Namespace) -> bool:

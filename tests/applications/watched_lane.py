@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from driven.errors import InfrastructureError
     from driven.pool.kinds import Kind
     from driven.pool.worker import MakeWorker
+    from driven.pool.worker_pool import WorkerPool
     from driven.wire import Completion, ReadRequest
 
 REFERENCE = "worker_test_app:app"
@@ -148,10 +149,15 @@ class WatchedLane:
                 await asyncio.sleep(0.005)
 
     async def until_pool_sleeps(self) -> None:
-        """Wait until the pool has nothing to time."""
+        """Wait until the pool has seen each worker ready, and has nothing to time."""
         async with asyncio.timeout(PATIENCE_S):
-            while self.lane._pool is None or self.lane._pool._is_ticking:  # noqa: SLF001 - it tells nobody
+            while self.lane._pool is None or self._is_timed(self.lane._pool):  # noqa: SLF001 - it tells nobody
                 await asyncio.sleep(0.005)
+
+    @staticmethod
+    def _is_timed(pool: WorkerPool) -> bool:
+        watches = tuple(pool._watches.values())  # noqa: SLF001 - they tell nobody
+        return any(watch.is_timed() for watch in watches) or pool._is_ticking  # noqa: SLF001 - said after the look
 
     async def until_leaving(self) -> None:
         """Wait until every worker was told to leave."""
