@@ -252,7 +252,8 @@ def _store_faults(settings: Settings) -> Iterator[tuple[_Place, str]]:
     if url != "memory://" and not re.fullmatch("sqlite:///.*[^/]", url):
         # A URL may hold a password: only its scheme is shown.
         shown = re.sub(r"://.+", "://...", url, flags=re.DOTALL)
-        yield ("store", "url"), f"= {_shown(shown)} is not a store of this version; give {_allowed(StoreUrl)}"
+        file = "" if ":" in url or not url else f", for a file of that name sqlite:///{url}"
+        yield ("store", "url"), f"= {_shown(shown)} is not a store of this version; give {_allowed(StoreUrl)}{file}"
 
 
 def _worker_faults(settings: Settings) -> Iterator[tuple[_Place, str]]:

@@ -279,7 +279,7 @@ def test_without_the_extra_its_name_is_told(folder: Path, missing: str) -> None:
 
     assert (told.returncode, told.stdout) == (2, "")
     assert told.stderr.splitlines() == [
-        "driven: the command line needs more than the library: pip install driven-bus[cli]"
+        "driven: the command line needs more than the library: pip install 'driven-bus[cli]'"
     ]
 
 
@@ -290,6 +290,16 @@ def test_help_is_plain_when_it_is_piped(folder: Path) -> None:
     assert told.returncode == 0
     assert all(command in told.stdout for command in ("check", "placement", "doctor", "--version"))
     assert is_plain(told.stdout)
+
+
+def test_help_tells_a_default_only_where_that_tells_something(folder: Path) -> None:
+    """What is left out is nothing: `(default: None)` would be noise; of a field, its default is part of the model."""
+    of_a_verb = run(folder, "log", "--help").stdout + run(folder, "parked", "--help").stdout
+    of_a_command = run(folder, "dispatch", "shop:app", "Reserve", "--help").stdout
+
+    assert re.findall(r"\(default: .*\)", of_a_verb) == ["(default: 100)"]
+    assert "Carry out Reserve." in of_a_command
+    assert "--order-id STR" in of_a_command
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])

@@ -86,6 +86,7 @@ def test_one_command_as_json_on_standard_input(tmp_path: Path) -> None:
         (("shop:app", "Nothing"), b"'Nothing' is no command; name one of: shop.Hold, shop.PackOrder"),
         (("shop:app",), b"which command?"),
         (("shop:nothing", "PlaceOrder"), b"applications in shop: shop:app"),
+        (("shop:app", "PlaceOrder"), b"PlaceOrder has fields, and neither options nor standard input give any"),
         (("shop:app", "PlaceOrder", "--amount", "x"), b"order-id"),
         (("--lines", "shop:app", "PlaceOrder", "--amount", "1"), b"drop --amount 1"),
         (("shop:app", "PlaceOrder", "--lines", "--store=x"), b"--lines and --store=x behind the name of the command"),

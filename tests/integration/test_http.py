@@ -171,6 +171,22 @@ async def test_what_a_handler_says_on_purpose_is_told_and_nothing_else() -> None
         assert "Traceback" not in answer.text
 
 
+@pytest.mark.parametrize("prefer", ["wait=5", "respond-async"])
+async def test_who_runs_the_service_is_told_once_what_failed(prefer: str, caplog: pytest.LogCaptureFixture) -> None:
+    """F1: the sender is told to ask those who run it, so they know; a refusal is the sender's own matter."""
+    async with served() as (client, face):
+        await client.post(PATH, json=ORDER | {"amount": 11}, headers={"Prefer": prefer})
+        await client.post(PATH, json=ORDER | {"amount": -1}, headers={"Prefer": prefer})
+        await face.settled()
+
+    (said,) = [record for record in caplog.records if record.name == "driven.http"]
+    assert said.levelname == "WARNING"
+    assert said.getMessage() == (
+        "shop.PlaceOrder at position 2 failed: RuntimeError('the password is 1234'); "
+        "`driven log --from 2 --to 2 --json` has its traceback."
+    )
+
+
 @pytest.mark.parametrize("name", ["shop.PackOrder", "shop.Nothing", "PlaceOrder", "shop.OrderPlaced", "%00", "../x"])
 async def test_what_is_not_exposed_does_not_exist(name: str) -> None:
     """The answer to a hidden command is that to one which there never was."""

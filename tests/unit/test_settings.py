@@ -265,6 +265,10 @@ FAULTS = {
         '[store] url = "memory://..." is not a store of this version',
     ),
     "store without a scheme": ('[store]\nurl = ""', '[store] url = "" is not a store of this version'),
+    "store that is the name of a file": (
+        '[store]\nurl = "shop.db"',
+        '"sqlite:///" and the path of a file, for a file of that name sqlite:///shop.db',
+    ),
     "count": (
         "[workers]\ncount = -1",
         '[workers] count = -1 is not valid; give "auto" or a whole number from 0 to 1024',

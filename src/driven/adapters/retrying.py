@@ -24,7 +24,7 @@ def check_retrying(registry: Registry) -> None:
     if again and importlib.util.find_spec("stamina") is None:
         fault = (
             f"{', '.join(again)} would be called again after a failure, which needs stamina: "
-            f"pip install driven-bus[notifiers]; or register with attempts=1"
+            f"pip install 'driven-bus[notifiers]'; or register with attempts=1"
         )
         raise RegistrationError(registry.application.name, [fault])
 

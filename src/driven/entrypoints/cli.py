@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise
-        return _failed("the command line needs more than the library: pip install driven-bus[cli]", UNUSABLE)
+        return _failed("the command line needs more than the library: pip install 'driven-bus[cli]'", UNUSABLE)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

@@ -79,11 +79,19 @@ def _from_options_or_input(kind: type[Command], asked: Dispatch, typed: Sequence
         raise MisuseError(f"{fault}; type it before the application: driven dispatch {misplaced[0]} ...")
     if typed or sys.stdin.isatty() or not kind.__struct_fields__:
         return parse_command(kind, f"driven dispatch {asked.application} {asked.command}", typed)
+    read = sys.stdin.buffer.read()
+    if not read.strip():
+        missing = f"{asked.command} has fields, and neither options nor standard input give any"
+        raise MisuseError(
+            f"{missing}; give its fields as options (--help lists them), or pipe them in as JSON, {{}} at least"
+        )
     try:
-        return msgspec.json.decode(sys.stdin.buffer.read(), type=kind)
+        return msgspec.json.decode(read, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         fault = f"standard input is not the JSON of {asked.command}: {error}"
-        raise MisuseError(f"{fault}; give its fields as options (--help lists them), or pipe them in") from error
+        raise MisuseError(
+            f"{fault}; give its fields as options (--help lists them), or pipe them in as JSON"
+        ) from error
 
 
 def _ended(tally: Tally) -> int:

@@ -19,7 +19,6 @@ from driven.service.application import Application
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 T = TypeVar("T")
 
@@ -50,7 +49,7 @@ def load_named(reference: str, *kinds: type) -> Any:  # noqa: ANN401 - one of `k
         found = registry.import_named(name, *kinds)
         if not isinstance(found, kinds):
             known = " or ".join(kind.__qualname__ for kind in kinds)
-            fault = f"{name!r} is a {type(found).__name__}; name {known}, or a function that returns one"
+            fault = f"{name!r} is of type {type(found).__name__}; name {known}, or a function that returns one"
             raise RegistrationError(name, [fault])
         return found
 
@@ -80,23 +79,33 @@ def _explained(reference: str, error: RegistrationError, kinds: tuple[type, ...]
         lines = [error.faults[0]]
     else:
         lines = [f'{reference!r} names a module; give an application in it, as "package.module:attribute"']
-    if error.__cause__ is not None and (place := _place(error.__cause__.__traceback__)):
+    if error.__cause__ is not None and (place := _place(error.__cause__)):
         lines.append(f"raised at {place}")
+    if (meant := _meant(module_name)) and attribute:
+        lines.append(f"did you mean {meant}:{attribute}?")
     for kind in kinds:
         if there := _of_kind(module_name, kind):
             lines.append(f"{kind.__name__.lower()}s in {module_name}: {', '.join(there)}")
     return "\n  ".join(lines)
 
 
-def _place(trace: TracebackType | None) -> str:
+def _place(error: BaseException) -> str:
     """Where in the user's code it was raised; empty when Python's import or we ourselves raised it."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}: {(error.text or '').strip()}"
     ours = (registry.__file__, importlib.__file__)
     frames = [
         frame
-        for frame in traceback.extract_tb(trace)
+        for frame in traceback.extract_tb(error.__traceback__)
         if frame.filename not in ours and not frame.filename.startswith("<frozen ")
     ]
     return f"{frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
+
+
+def _meant(module_name: str) -> str:
+    """The module that was named as a file, if there is such a file; empty: it was not, or there is none."""
+    meant = module_name.removeprefix("./").removesuffix(".py").replace("/", ".")
+    return meant if meant != module_name and Path(meant.replace(".", "/") + ".py").is_file() else ""
 
 
 def _of_kind(module_name: str, kind: type) -> list[str]:

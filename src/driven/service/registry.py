@@ -126,7 +126,8 @@ def resolve_application(reference: str) -> Application:
     """
     found = import_named(reference, Application)
     if not isinstance(found, Application):
-        fault = f"{reference!r} is a {type(found).__name__}; name a driven.Application, or a function that returns one"
+        kind = type(found).__name__
+        fault = f"{reference!r} is of type {kind}; name a driven.Application, or a function that returns one"
         raise RegistrationError(reference, [fault])
     return found
 
@@ -141,15 +142,40 @@ def import_named(reference: str, *kinds: type) -> Any:  # noqa: ANN401 - whateve
     module_name, _, attribute = reference.partition(":")
     try:
         found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        remedy = (
+            f"{module_name} is there and raises that when it is imported; mend it"
+            if _is_raised_within(error, module_name)
+            else _REMEDY
+        )
+        raise _not_imported(reference, error, remedy) from error
+    try:
         for part in attribute.split("."):
             found = getattr(found, part)
-        return found if isinstance(found, kinds) or not callable(found) else found()
+    except AttributeError as error:
+        raise _not_imported(reference, error, _REMEDY) from error
+    if isinstance(found, kinds) or not callable(found):
+        return found
+    try:
+        return found()
     except Exception as error:
-        fault = (
-            f"{reference!r} cannot be imported ({type(error).__name__}: {error}); "
-            f'give it as "package.module:attribute", of a module on the import path'
-        )
-        raise RegistrationError(reference, [fault]) from error
+        remedy = "it is called without arguments, to make one; mend it, or name another"
+        raise _not_imported(reference, error, remedy) from error
+
+
+_REMEDY: Final = 'give it as "package.module:attribute", of a module on the import path'
+
+
+def _is_raised_within(error: Exception, module_name: str) -> bool:
+    """Whether a module that is there raised it, and not the search for it."""
+    if isinstance(error, ModuleNotFoundError):
+        return not f"{module_name}.".startswith(f"{error.name}.")
+    return all(part.isidentifier() for part in module_name.split("."))
+
+
+def _not_imported(reference: str, error: Exception, remedy: str) -> RegistrationError:
+    fault = f"{reference!r} cannot be imported ({type(error).__name__}: {error}); {remedy}"
+    return RegistrationError(reference, [fault])
 
 
 def application_reference(application: Application) -> str | None:

@@ -96,6 +96,36 @@ def test_an_error_of_the_module_is_shown_with_its_place(module: Callable[[str, s
 
     assert "ZeroDivisionError: division by zero" in said
     assert "broken.py, line 2: return 1 / 0" in said
+    assert "broken is there and raises that when it is imported; mend it" in said
+    assert "on the import path" not in said
+
+
+def test_a_module_that_cannot_be_read_is_shown_with_its_line(module: Callable[[str, str], None]) -> None:
+    """A syntax error has no frame of its own, and is as much in want of a place."""
+    module("unfinished", "import driven\napp = driven.Application('shop'")
+
+    said = refusal("unfinished:app")
+
+    assert "raises that when it is imported" in said
+    assert "unfinished.py, line 2: app = driven.Application('shop'" in said
+
+
+def test_a_module_that_lacks_another_is_not_said_to_be_missing(module: Callable[[str, str], None]) -> None:
+    """What was typed was right; what it imports is not installed."""
+    module("lacking", "import not_there_either")
+
+    said = refusal("lacking:app")
+
+    assert "No module named 'not_there_either'" in said
+    assert "lacking is there and raises that" in said
+
+
+@pytest.mark.parametrize("typed", ["meant.py:app", "./meant:app", "./meant.py:app"])
+def test_a_file_is_answered_with_its_module(module: Callable[[str, str], None], typed: str) -> None:
+    """Whoever completes a file's name with the shell types this."""
+    module("meant", "import driven\napp = driven.Application('shop')")
+
+    assert "did you mean meant:app?" in refusal(typed)
 
 
 def test_a_module_that_ends_the_program_is_not_obeyed(module: Callable[[str, str], None]) -> None:
@@ -109,4 +139,4 @@ def test_something_else_is_no_application(module: Callable[[str, str], None]) ->
     """The kind of what was found is named."""
     module("other", "app = 'an application'")
 
-    assert "is a str; name a driven.Application" in refusal("other:app")
+    assert "is of type str; name a driven.Application" in refusal("other:app")

@@ -72,9 +72,9 @@ def broken() -> Application:
         (f"{MODULE}:absent", "cannot be imported (AttributeError"),
         (MODULE, "cannot be imported (AttributeError"),
         ("", "cannot be imported (ValueError"),
-        (f"{MODULE}:number", "is a int; name a driven.Application, or a function that returns one"),
-        (f"{MODULE}:nothing", "is a NoneType; name a driven.Application"),
-        (f"{MODULE}:broken", "cannot be imported (ValueError: no)"),
+        (f"{MODULE}:number", "is of type int; name a driven.Application, or a function that returns one"),
+        (f"{MODULE}:nothing", "is of type NoneType; name a driven.Application"),
+        (f"{MODULE}:broken", "cannot be imported (ValueError: no); it is called without arguments, to make one"),
     ],
 )
 def test_a_reference_that_leads_nowhere_is_refused(module: types.ModuleType, reference: str, words: str) -> None:

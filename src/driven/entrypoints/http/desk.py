@@ -11,6 +11,7 @@ on the bus's event loop.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
@@ -31,8 +32,12 @@ if TYPE_CHECKING:
     from driven.service.catalog import Catalog
     from driven.settings import HttpSettings
 
+logger = logging.getLogger("driven.http")
+
 RETRY_AFTER_S: Final = 1
 """When it may be worth sending a command again that there was no room for, in seconds."""
+_SHOWN: Final = 200
+"""So much of the text of an error is said in a line."""
 
 
 class Desk:
@@ -83,6 +88,8 @@ class Desk:
             self._count_until_settled(receipt)
         answer = await self.telling.answer(receipt, self._tickets.issue(receipt.id))
         if problem := problem_of(answer):
+            if receipt.is_settled:  # else it is said when it has
+                await self._say_what_failed(receipt)
             raise problem
         is_done = receipt.is_settled if terms.until_settled else receipt.is_handled
         headers = {"Location": f"{base}/receipts/{answer.receipt}"}
@@ -115,9 +122,28 @@ class Desk:
         try:
             await receipt.settled()
         except BusClosed:
-            pass
+            return
         finally:
             self._open -= 1
+        await self._say_what_failed(receipt)
+
+    async def _say_what_failed(self, receipt: Receipt) -> None:
+        """Tell those who run the service of a failure: whoever sent the command is not told what it was (F1)."""
+        try:
+            await receipt.handled()
+        except CommandFailed as failure:
+            if not self.telling.reason(failure):
+                logger.warning(
+                    "%s at position %d failed: %s(%a); `driven log --from %d --to %d --json` has its traceback.",
+                    failure.command,
+                    failure.position,
+                    failure.error_type,
+                    failure.error_message[:_SHOWN],
+                    failure.position,
+                    failure.position,
+                )
+        except (CommandParked, BusClosed):
+            return  # said where it was parked; closed meanwhile
 
 
 async def _reached(receipt: Receipt, terms: Terms) -> None:

@@ -55,6 +55,6 @@ def static(name: str) -> Response:
 def _folder() -> Path:
     found = importlib.util.find_spec("openapi_ui_bundles.swagger_ui")
     if found is None or found.origin is None:
-        detail = "The page comes with the extra: pip install driven-bus[http]."
+        detail = "The page comes with the extra: pip install 'driven-bus[http]'."
         raise Problem(501, "The page is not installed", detail)
     return Path(found.origin).parent / "vendor"

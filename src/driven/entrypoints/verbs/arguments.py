@@ -7,18 +7,32 @@ from typing import Annotated, Final, TypeAlias
 
 import tyro
 
+_SILENT: Final = ("", "''", "0", "False", "None")
+"""Defaults that say nothing: what is left out is nothing, or the help says in words what counts then."""
+
+
+def argument(help: str, *, metavar: str | None = None, name: str | None = None) -> object:  # noqa: A002 - as tyro's
+    """How an argument is told by the help, which names its default only where that tells something."""
+    return tyro.conf.arg(
+        help=help,
+        metavar=metavar,
+        name=name,
+        help_behavior_hint=lambda default: "" if default in _SILENT else f"(default: {default})",
+    )
+
+
 ModuleApp: TypeAlias = Annotated[
     str,
     tyro.conf.Positional,
-    tyro.conf.arg(metavar="module:app", help='The application, as "package.module:attribute".'),
+    argument(metavar="module:app", help='The application, as "package.module:attribute".'),
 ]
 ConfigFile: TypeAlias = Annotated[
     Path | None,
-    tyro.conf.arg(metavar="FILE", help="The configuration; by default driven.toml in the current folder, if any."),
+    argument(metavar="FILE", help="The configuration; by default driven.toml in the current folder, if any."),
 ]
 StoreUrl: TypeAlias = Annotated[
     str | None,
-    tyro.conf.arg(metavar="URL", help="Where the log is; by default as configured, else sqlite:///driven.db."),
+    argument(metavar="URL", help="Where the log is; by default as configured, else sqlite:///driven.db."),
 ]
 
 
@@ -45,6 +59,6 @@ WholeNumber: TypeAlias = Annotated[
 """A number that may be left out. Of an optional int tyro says what types it tried, and not what to type."""
 
 ToPosition: TypeAlias = Annotated[
-    WholeNumber, tyro.conf.arg(metavar="N", help="The last position to look at; by default where the log ends.")
+    WholeNumber, argument(metavar="N", help="The last position to look at; by default where the log ends.")
 ]
-AsJson: TypeAlias = Annotated[bool, tyro.conf.arg(help="Print the record as JSON, for programs.")]
+AsJson: TypeAlias = Annotated[bool, argument(help="Print the record as JSON, for programs.")]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 import msgspec
 import tyro
 
-from driven.entrypoints.verbs.arguments import ConfigFile, ModuleApp, StoreUrl, WholeNumber
+from driven.entrypoints.verbs.arguments import ConfigFile, ModuleApp, StoreUrl, WholeNumber, argument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 ModuleApi: TypeAlias = Annotated[
     str,
     tyro.conf.Positional,
-    tyro.conf.arg(metavar="module:app", help='An Application, or an Api of one, as "package.module:attribute".'),
+    argument(metavar="module:app", help='An Application, or an Api of one, as "package.module:attribute".'),
 ]
 
 _TAKE_A_VALUE: Final = frozenset({"--wait", "--on-error", "--store", "--config"})
@@ -31,10 +32,8 @@ class Run(msgspec.Struct, frozen=True):
     """Serve an application over HTTP, until SIGTERM or Ctrl-C; needs the extra `http`."""
 
     application: ModuleApi
-    host: Annotated[str | None, tyro.conf.arg(metavar="HOST", help="Instead of [http] host.")] = None
-    port: Annotated[WholeNumber, tyro.conf.arg(metavar="PORT", help="Instead of [http] port; 0: any that is free.")] = (
-        None
-    )
+    host: Annotated[str | None, argument(metavar="HOST", help="Instead of [http] host.")] = None
+    port: Annotated[WholeNumber, argument(metavar="PORT", help="Instead of [http] port; 0: any that is free.")] = None
     store: StoreUrl = None
     config: ConfigFile = None
 
@@ -56,16 +55,16 @@ class Dispatch(msgspec.Struct, frozen=True):
     command: Annotated[
         str | None,
         tyro.conf.Positional,
-        tyro.conf.arg(metavar="NAME", help="The command; with --lines, what each line holds the fields of."),
+        argument(metavar="NAME", help="The command; with --lines, what each line holds the fields of."),
     ] = None
-    wait: Annotated[
-        Literal["accepted", "handled", "settled"], tyro.conf.arg(help="How far to wait before it is told.")
-    ] = "settled"
+    wait: Annotated[Literal["accepted", "handled", "settled"], argument(help="How far to wait before it is told.")] = (
+        "settled"
+    )
     lines: Annotated[
-        bool, tyro.conf.arg(help='Read JSON lines: {"command": NAME, "data": {...}, "id": ...}, or data alone.')
+        bool, argument(help='Read JSON lines: {"command": NAME, "data": {...}, "id": ...}, or data alone.')
     ] = False
     on_error: Annotated[
-        Literal["stop", "continue"], tyro.conf.arg(help="Whether lines behind one that fails are carried out.")
+        Literal["stop", "continue"], argument(help="Whether lines behind one that fails are carried out.")
     ] = "stop"
     store: StoreUrl = None
     config: ConfigFile = None
@@ -92,4 +91,6 @@ def parse_dispatch(arguments: Sequence[str]) -> Dispatch:
 
 def parse_command(kind: type[Command], prog: str, typed: Sequence[str]) -> Command:
     """A command from its own options; help and mistakes end the program, with 0 and 2."""
-    return tyro.cli(kind, prog=prog, args=typed, config=(tyro.conf.FlagCreatePairsOff,))
+    told = vars(kind)["__doc__"]  # its own, not that of all commands
+    description = inspect.cleandoc(told) if told else f"Carry out {kind.__name__}."
+    return tyro.cli(kind, prog=prog, description=description, args=typed, config=(tyro.conf.FlagCreatePairsOff,))

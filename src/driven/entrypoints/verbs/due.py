@@ -8,13 +8,13 @@ import msgspec
 import tyro
 
 from driven.entrypoints.verbs.answer import Answer
-from driven.entrypoints.verbs.arguments import AsJson, ConfigFile, ModuleApp, StoreUrl
+from driven.entrypoints.verbs.arguments import AsJson, ConfigFile, ModuleApp, StoreUrl, argument
 from driven.errors import MisuseError
 
 What: TypeAlias = Annotated[
     Literal["list", "cancel"],
     tyro.conf.Positional,
-    tyro.conf.arg(help="list, or cancel one."),
+    argument(help="list, or cancel one."),
 ]
 
 
@@ -23,11 +23,11 @@ class Due(msgspec.Struct, frozen=True):
 
     what: What
     application: ModuleApp
-    cause: Annotated[int, tyro.conf.arg(metavar="N", help="Cancel what this position scheduled; `list` tells it.")] = 0
-    number: Annotated[int, tyro.conf.arg(metavar="N", help="Which one of those, from 1.")] = 1
-    by: Annotated[str | None, tyro.conf.arg(metavar="NAME", help="Who wants it, for the log; by default you.")] = None
-    why: Annotated[str, tyro.conf.arg(metavar="TEXT", help="The reason, for the log.")] = ""
-    limit: Annotated[int, tyro.conf.arg(metavar="N", help="List so many, and no more.")] = 100
+    cause: Annotated[int, argument(metavar="N", help="Cancel what this position scheduled; `list` tells it.")] = 0
+    number: Annotated[int, argument(metavar="N", help="Which one of those, from 1.")] = 1
+    by: Annotated[str | None, argument(metavar="NAME", help="Who wants it, for the log; by default you.")] = None
+    why: Annotated[str, argument(metavar="TEXT", help="The reason, for the log.")] = ""
+    limit: Annotated[int, argument(metavar="N", help="List so many, and no more.")] = 100
     store: StoreUrl = None
     config: ConfigFile = None
     json: AsJson = False

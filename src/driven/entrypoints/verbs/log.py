@@ -8,10 +8,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import msgspec
-import tyro
 
 from driven.entrypoints.verbs.answer import Answer
-from driven.entrypoints.verbs.arguments import ConfigFile, StoreUrl, ToPosition, WholeNumber
+from driven.entrypoints.verbs.arguments import ConfigFile, StoreUrl, ToPosition, WholeNumber, argument
 from driven.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ TAIL: Final = 10
 """Messages before the end from which a log is followed."""
 
 Moment: TypeAlias = Annotated[
-    str | None, tyro.conf.arg(metavar="TIME", help="Admitted then: 2026-11-30T08:15, or how long ago, as 15m.")
+    str | None, argument(metavar="TIME", help="Admitted then: 2026-11-30T08:15, or so long ago: 15m.")
 ]
 
 
@@ -32,30 +31,28 @@ class Log(msgspec.Struct, frozen=True):
     """Show a log: its messages, the tree of what one of them led to, or its digest. A bus may be writing to it."""
 
     store: StoreUrl = None
-    tree: Annotated[str | None, tyro.conf.arg(metavar="ID", help="Who caused what: of a position or a command id.")] = (
-        None
-    )
-    digest: Annotated[bool, tyro.conf.arg(help="Only the digest of all that has retired.")] = False
-    follow: Annotated[bool, tyro.conf.arg(help="Go on with what retires, until Ctrl-C; begins near the end.")] = False
-    from_: Annotated[WholeNumber, tyro.conf.arg(name="from", metavar="N", help="The first position to look at.")] = None
+    tree: Annotated[str | None, argument(metavar="ID", help="Who caused what: of a position or a command id.")] = None
+    digest: Annotated[bool, argument(help="Only the digest of all that has retired.")] = False
+    follow: Annotated[bool, argument(help="Go on with what retires, until Ctrl-C; begins near the end.")] = False
+    from_: Annotated[WholeNumber, argument(name="from", metavar="N", help="The first position to look at.")] = None
     to: ToPosition = None
     name: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help="Messages of these names, full or behind the dot.")
+        tuple[str, ...], argument(metavar="NAME ...", help="Messages of these names, full or behind the dot.")
     ] = ()
-    kind: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KIND ...", help="command, event, repeated.")] = ()
+    kind: Annotated[tuple[str, ...], argument(metavar="KIND ...", help="command, event, repeated.")] = ()
     status: Annotated[
         tuple[str, ...],
-        tyro.conf.arg(metavar="STATUS ...", help="succeeded, failed, parked, started, moved, waiting."),
+        argument(metavar="STATUS ...", help="succeeded, failed, parked, started, moved, waiting."),
     ] = ()
-    key: Annotated[str | None, tyro.conf.arg(metavar="KEY", help="Commands of this key.")] = None
+    key: Annotated[str | None, argument(metavar="KEY", help="Commands of this key.")] = None
     correlation: Annotated[
-        WholeNumber, tyro.conf.arg(metavar="N", help="All that the root command at this position led to.")
+        WholeNumber, argument(metavar="N", help="All that the root command at this position led to.")
     ] = None
     since: Moment = None
     until: Moment = None
-    limit: Annotated[WholeNumber, tyro.conf.arg(metavar="N", help="So many messages, and no more.")] = None
+    limit: Annotated[WholeNumber, argument(metavar="N", help="So many messages, and no more.")] = None
     config: ConfigFile = None
-    json: Annotated[bool, tyro.conf.arg(help="Print JSON, for programs: one message a line.")] = False
+    json: Annotated[bool, argument(help="Print JSON, for programs: one message a line.")] = False
 
     @property
     def is_list(self) -> bool:

@@ -14,20 +14,20 @@ from driven.entrypoints.drawing.doctor import doctor_page
 from driven.entrypoints.drawing.placement import placement_page
 from driven.entrypoints.drawing.top import top_page
 from driven.entrypoints.verbs.answer import Answer
-from driven.entrypoints.verbs.arguments import AsJson, ConfigFile, ModuleApp, WholeNumber
+from driven.entrypoints.verbs.arguments import AsJson, ConfigFile, ModuleApp, WholeNumber, argument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ProcessId: TypeAlias = Annotated[
-    int, tyro.conf.Positional, tyro.conf.arg(metavar="PID", help="The process that opened the bus.")
+    int, tyro.conf.Positional, argument(metavar="PID", help="The process that opened the bus.")
 ]
 LiveProcess: TypeAlias = Annotated[
     WholeNumber,
-    tyro.conf.arg(metavar="PID", help="A process with an open bus of it: show what measuring has decided there."),
+    argument(metavar="PID", help="A process with an open bus of it: show what measuring has decided there."),
 ]
 ApplicationName: TypeAlias = Annotated[
-    str | None, tyro.conf.arg(metavar="NAME", help="Which bus of that process, if it has several.")
+    str | None, argument(metavar="NAME", help="Which bus of that process, if it has several.")
 ]
 
 
@@ -80,16 +80,16 @@ class Examine(msgspec.Struct, frozen=True):
 class Bench(msgspec.Struct, frozen=True):
     """Measure what Driven costs on this machine, beside what else is installed; write a report with charts."""
 
-    quick: Annotated[bool, tyro.conf.arg(help="Three short rounds, in less than 90 s on 2 CPUs.")] = False
-    report: Annotated[Path, tyro.conf.arg(metavar="DIR", help="The folder that the report is written to.")] = Path(
+    quick: Annotated[bool, argument(help="Three short rounds, in less than 90 s on 2 CPUs.")] = False
+    report: Annotated[Path, argument(metavar="DIR", help="The folder that the report is written to.")] = Path(
         "driven-bench"
     )
-    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="MEASURE ...", help="What to measure; by default all.")] = ()
+    only: Annotated[tuple[str, ...], argument(metavar="MEASURE ...", help="What to measure; by default all.")] = ()
     contenders: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="KEY ...", help="Who takes part; by default all that are installed.")
+        tuple[str, ...], argument(metavar="KEY ...", help="Who takes part; by default all that are installed.")
     ] = ()
     workers: Annotated[
-        WholeNumber, tyro.conf.arg(metavar="N", help="How many workers; by default one for each CPU to use.")
+        WholeNumber, argument(metavar="N", help="How many workers; by default one for each CPU to use.")
     ] = None
     json: AsJson = False
 
@@ -122,7 +122,7 @@ class Top(msgspec.Struct, frozen=True):
 
     pid: ProcessId
     application: ApplicationName = None
-    once: Annotated[bool, tyro.conf.arg(help="Look once, also on a terminal.")] = False
+    once: Annotated[bool, argument(help="Look once, also on a terminal.")] = False
     json: AsJson = False
 
     def answer(self) -> Answer:

@@ -8,13 +8,13 @@ import msgspec
 import tyro
 
 from driven.entrypoints.verbs.answer import Answer
-from driven.entrypoints.verbs.arguments import AsJson, ConfigFile, ModuleApp, StoreUrl
+from driven.entrypoints.verbs.arguments import AsJson, ConfigFile, ModuleApp, StoreUrl, argument
 from driven.errors import MisuseError
 
 What: TypeAlias = Annotated[
     Literal["list", "show", "retry", "skip", "release", "discard"],
     tyro.conf.Positional,
-    tyro.conf.arg(help="list, show one, or a verb of a redrive."),
+    argument(help="list, show one, or a verb of a redrive."),
 ]
 
 
@@ -23,14 +23,14 @@ class Parked(msgspec.Struct, frozen=True):
 
     what: What
     application: ModuleApp
-    key: Annotated[str | None, tyro.conf.arg(metavar="KEY", help="What is parked of this key.")] = None
+    key: Annotated[str | None, argument(metavar="KEY", help="What is parked of this key.")] = None
     position: Annotated[
-        int, tyro.conf.arg(metavar="N", help="The message parked at this position, or all of its key if it has one.")
+        int, argument(metavar="N", help="The message parked at this position, or all of its key if it has one.")
     ] = 0
-    by: Annotated[str | None, tyro.conf.arg(metavar="NAME", help="Who wants it, for the log; by default you.")] = None
-    why: Annotated[str, tyro.conf.arg(metavar="TEXT", help="The reason, for the log.")] = ""
-    after: Annotated[int, tyro.conf.arg(metavar="N", help="List what is parked behind this position.")] = 0
-    limit: Annotated[int, tyro.conf.arg(metavar="N", help="List so many, and no more.")] = 100
+    by: Annotated[str | None, argument(metavar="NAME", help="Who wants it, for the log; by default you.")] = None
+    why: Annotated[str, argument(metavar="TEXT", help="The reason, for the log.")] = ""
+    after: Annotated[int, argument(metavar="N", help="List what is parked behind this position.")] = 0
+    limit: Annotated[int, argument(metavar="N", help="List so many, and no more.")] = 100
     store: StoreUrl = None
     config: ConfigFile = None
     json: AsJson = False

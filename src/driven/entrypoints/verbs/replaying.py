@@ -12,9 +12,17 @@ from driven.entrypoints.drawing.rebuild import rebuild_page
 from driven.entrypoints.drawing.schema import schema_page
 from driven.entrypoints.drawing.verify import verify_page
 from driven.entrypoints.verbs.answer import Answer
-from driven.entrypoints.verbs.arguments import AsJson, ConfigFile, ModuleApp, StoreUrl, ToPosition, WholeNumber
+from driven.entrypoints.verbs.arguments import (
+    AsJson,
+    ConfigFile,
+    ModuleApp,
+    StoreUrl,
+    ToPosition,
+    WholeNumber,
+    argument,
+)
 
-FromPosition: TypeAlias = Annotated[int, tyro.conf.arg(name="from", metavar="N", help="The first position to look at.")]
+FromPosition: TypeAlias = Annotated[int, argument(name="from", metavar="N", help="The first position to look at.")]
 
 
 class Verify(msgspec.Struct, frozen=True):
@@ -25,10 +33,10 @@ class Verify(msgspec.Struct, frozen=True):
     from_: FromPosition = 1
     to: ToPosition = None
     workers: Annotated[
-        WholeNumber, tyro.conf.arg(metavar="N", help="How many workers; by default as configured. 0: none.")
+        WholeNumber, argument(metavar="N", help="How many workers; by default as configured. 0: none.")
     ] = None
     command: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help="Which commands to run; by default all.")
+        tuple[str, ...], argument(metavar="NAME ...", help="Which commands to run; by default all.")
     ] = ()
     config: ConfigFile = None
     json: AsJson = False
@@ -57,7 +65,7 @@ class BuildAnew(msgspec.Struct, frozen=True):
     projections: Annotated[
         tuple[str, ...],
         tyro.conf.Positional,
-        tyro.conf.arg(metavar="[projection ...]", help="Which ones; by default all."),
+        argument(metavar="[projection ...]", help="Which ones; by default all."),
     ] = ()
     store: StoreUrl = None
     config: ConfigFile = None
@@ -76,10 +84,10 @@ class Schema(msgspec.Struct, frozen=True):
 
     application: ModuleApp
     against: Annotated[
-        Path | None, tyro.conf.arg(metavar="FILE", help="A baseline to compare with, as --write wrote it.")
+        Path | None, argument(metavar="FILE", help="A baseline to compare with, as --write wrote it.")
     ] = None
     write: Annotated[
-        Path | None, tyro.conf.arg(metavar="FILE", help="Write the schemas there, unless a log could not be read.")
+        Path | None, argument(metavar="FILE", help="Write the schemas there, unless a log could not be read.")
     ] = None
     json: AsJson = False
 
