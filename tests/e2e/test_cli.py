@@ -373,10 +373,18 @@ def test_what_is_typed_in_a_shell_can_be_completed(folder: Path) -> None:
     assert all((folder / f"complete.{shell}").read_text("utf-8") for shell in ("zsh", "fish"))
 
 
-@pytest.mark.parametrize("shell", ["tcsh", "ksh"])
-def test_a_shell_that_is_not_known_is_named(folder: Path, shell: str) -> None:
+@pytest.mark.parametrize("typed", [("--tyro-write-completion", "ksh", "script"), ("--tyro-print-completion", "tcsh")])
+def test_a_shell_that_is_not_known_is_named(folder: Path, typed: tuple[str, ...]) -> None:
     """With those that are."""
-    told = run(folder, "--tyro-write-completion", shell, "script")
+    told = run(folder, *typed)
 
     assert (told.returncode, told.stdout) == (2, "")
-    assert told.stderr == f"driven: completion is not written for {shell!r}; name one of bash, zsh, fish\n"
+    assert told.stderr == f"driven: completion is not written for {typed[1]!r}; name one of bash, zsh, fish\n"
+
+
+def test_a_completion_that_cannot_be_written_says_why(folder: Path) -> None:
+    """What was typed is wrong, so no traceback."""
+    told = run(folder, "--tyro-write-completion", "bash", "not_there/script")
+
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr == "driven: not_there/script cannot be written: No such file or directory; name another file\n"

@@ -77,7 +77,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
     "text": (no_database, r"driven\.db failed: it is not an SQLite database: .*; name another file, or put back a"),
     "damaged": (damaged, r"driven\.db failed: it is damaged: .*; stop all that use it, keep a copy of it .*\.recover"),
     "cut off": (cut_off, r"driven\.db failed: it is damaged: .*; stop all that use it, keep a copy of it .*\.recover"),
-    "a folder": (a_folder, r"driven\.db failed: it cannot be opened: .*; see that it is a file, in a folder that is"),
+    "a folder": (a_folder, r"driven\.db failed: it is a folder; name a file in it"),
     "no folder": (no_folder, r"driven\.db failed: there is no folder /.*; make that folder, or name another file"),
 }
 
@@ -91,10 +91,21 @@ def test_a_file_that_is_no_log_keeps_the_bus_from_opening(bad: str, path: Path) 
 
     with pytest.raises(StoreFailed, match=told), open_bus_sync(counters, on(path)):
         pytest.fail("it opened")
-    with pytest.raises(StoreFailed, match=r"driven\.db failed: "):
+    with pytest.raises(StoreFailed, match=r"driven\.db failed: (?!the disk)"):
         SqliteStore(path).read(0, 10)
 
     assert (path.read_bytes() if path.is_file() else b"") == before
+
+
+def test_a_folder_gets_no_lease_beside_it(tmp_path: Path) -> None:
+    """U7: a mistake in a path leaves nothing where nobody looks for it."""
+    folder = tmp_path / "driven.db"
+    folder.mkdir()
+
+    with pytest.raises(StoreFailed, match="it is a folder"), open_bus_sync(counters, on(folder)):
+        pytest.fail("it opened")
+
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_damage_that_is_met_later_stops_the_bus_and_what_is_whole_can_be_read(path: Path) -> None:

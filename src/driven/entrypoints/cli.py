@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -69,7 +70,7 @@ def _run(typed: list[str]) -> int:
 
         ours, theirs = carrying_out.split_dispatch(typed[1:])
         return dispatch(carrying_out.parse_dispatch(ours), theirs)
-    _check_shell(typed)
+    _check_completion(typed)
     verb = parse(typed)
     if isinstance(verb, carrying_out.Run):
         verb.run()
@@ -94,10 +95,17 @@ def _run(typed: list[str]) -> int:
     return FINE if report.is_ok else FAULTY
 
 
-def _check_shell(typed: list[str]) -> None:
-    """Refuse a shell that tyro would end for with a traceback."""
-    if typed[:1] == ["--tyro-write-completion"] and typed[1:2] and typed[1] not in SHELLS:
+def _check_completion(typed: list[str]) -> None:
+    """Refuse a shell, or a file, that tyro would end for with a traceback."""
+    if typed[:1] not in (["--tyro-write-completion"], ["--tyro-print-completion"]) or not typed[1:]:
+        return
+    if typed[1] not in SHELLS:
         raise MisuseError(f"completion is not written for {typed[1]!r}; name one of {', '.join(SHELLS)}")
+    for file in typed[2:3]:
+        try:
+            Path(file).open("ab").close()
+        except OSError as error:
+            raise MisuseError(f"{file} cannot be written: {error.strerror}; name another file") from error
 
 
 def _have_streams() -> None:

@@ -116,7 +116,9 @@ def read_document(path: Path) -> SchemaDocument:
     """
     try:
         found = msgspec.json.decode(path.read_bytes(), type=SchemaDocument)
-    except (OSError, msgspec.DecodeError) as error:
+    except OSError as error:
+        raise UnusableBaseline(path, error.strerror or str(error)) from error
+    except msgspec.DecodeError as error:
         raise UnusableBaseline(path, str(error)) from error
     if found.format != FORMAT:
         raise UnusableBaseline(path, f"its format is {found.format}, and this release knows {FORMAT}")
@@ -134,7 +136,7 @@ def write_document(path: Path, document: SchemaDocument) -> None:
     try:
         path.write_bytes(text + b"\n")
     except OSError as error:
-        raise UnwritableBaseline(path, str(error)) from error
+        raise UnwritableBaseline(path, error.strerror or str(error)) from error
 
 
 def _aggregate(aggregate: type[Aggregate], schema: Schema, registry: Registry) -> AggregateSchema:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from driven.errors import StoreFailed
+
 PREFIX: Final = "sqlite:///"
 
 
@@ -22,3 +24,14 @@ def path_of(url: str) -> Path:
     if path == url or not path:
         raise ValueError(f"{url!r} is no SQLite log; give {PREFIX}file.db, or {PREFIX}/folder/file.db")
     return Path(path).absolute()
+
+
+def check_is_no_folder(path: Path) -> None:
+    """SQLite says of a folder that it cannot be opened, or that the disk does not read it.
+
+    Raises:
+        StoreFailed: it is one.
+
+    """
+    if path.is_dir():
+        raise StoreFailed(str(path), "it is a folder", "name a file in it, or another one")

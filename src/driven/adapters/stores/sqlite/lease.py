@@ -20,6 +20,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
+from driven.adapters.stores.sqlite.address import check_is_no_folder
 from driven.errors import LogBusy, StoreFailed
 
 if TYPE_CHECKING:
@@ -41,9 +42,10 @@ class Lease:
 
         Raises:
             LogBusy: somebody else has it.
-            StoreFailed: the file beside the log cannot be made or locked.
+            StoreFailed: the log is a folder, or the file beside it cannot be made or locked.
 
         """
+        check_is_no_folder(path)
         self._path: Final = path
         self._generation = 0
         self.holder: Final = _this_process()

@@ -10,6 +10,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from driven.adapters.stores.sqlite.address import check_is_no_folder
 from driven.errors import StoreFailed
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def open_for_reading(path: Path, patience_s: float) -> sqlite3.Connection:
     try:
         return _reader(path, "mode=ro", patience_s)
     except sqlite3.OperationalError as error:
+        check_is_no_folder(path)
         if not path.exists():
             remedy = "name the file of a log; a bus makes it when it opens, and nobody who only looks"
             raise StoreFailed(str(path), "there is no such file", remedy) from error
