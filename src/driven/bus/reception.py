@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from driven.bus.receipts import Receipt
-from driven.bus.recorded import receipt_from_log, receipt_of, refuse_other_command
+from driven.bus.recorded import abandoned_receipt, receipt_from_log, receipt_of, refuse_other_command
 from driven.service.built_in import draft_of
 
 if TYPE_CHECKING:
@@ -64,8 +64,12 @@ class Reception:
 
     def receipt(self, command_id: str) -> Receipt | None:
         """The receipt of the command that was accepted under this id, if any."""
-        root = self._roots.find(command_id)
-        return receipt_of(command_id, self._store, self._registry.catalog) if root is None else root.receipt
+        root, store, catalog = self._roots.find(command_id), self._store, self._registry.catalog
+        if root is None:
+            return receipt_of(command_id, store, catalog)
+        if root.receipt is None:  # abandoned
+            return abandoned_receipt(root, command_id, self._roots.why_abandoned, store, catalog)
+        return root.receipt
 
     def _accepted_before(self, command_id: str, draft: Draft) -> Receipt | None:
         """The receipt of the command that was accepted under this id before, if any (U5)."""

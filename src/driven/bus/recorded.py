@@ -11,7 +11,11 @@ from driven.service.built_in import type_id_of
 from driven.service.event_store import READ_CHUNK, LoggedMessage, LoggedOutcome, LogRecord, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from driven.bus.sequencer import Root
     from driven.domain.messages import Event
+    from driven.errors import BusClosed
     from driven.service.catalog import Catalog
     from driven.service.event_store import EventStore
     from driven.service.intake import Draft
@@ -63,6 +67,18 @@ def recorded_receipt(record: LogRecord, store: EventStore, catalog: Catalog) -> 
     receipt = Receipt(envelope.position, envelope.id)
     tell(receipt, record, store, catalog)
     receipt.settle(lambda: _settlement(envelope.position, store))
+    return receipt
+
+
+def abandoned_receipt(
+    root: Root, command_id: str, why: Callable[[], BusClosed], store: EventStore, catalog: Catalog
+) -> Receipt:
+    """A receipt of a command that had not settled when its bus closed: what the log knows of it, and why no more is."""
+    receipt = Receipt(root.position, command_id)
+    record = store.find(command_id)
+    if record is not None:
+        tell(receipt, record, store, catalog)
+    receipt.abandon(why)
     return receipt
 
 

@@ -9,21 +9,25 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driven import (
+    BusClosed,
     BusSettings,
     CommandFailed,
     CommandParked,
     CommandSettings,
+    DrivenError,
     Placement,
     Settings,
     SettingsError,
     WorkerSettings,
 )
-from driven.bus.recorded import recorded_receipt
+from driven.bus.receipts import Receipt
+from driven.bus.recorded import recorded_receipt, tell
 from driven.service.event_store import LoggedOutcome, LogRecord, MessageKind, Status, retired_records
 from driven.service.intake import draft
 from driven.service.registry import build_registry
@@ -33,7 +37,7 @@ from ordering import Plan, app, command_of
 from replaying import check_replay
 
 if TYPE_CHECKING:
-    from driven.bus.receipts import Receipt
+    from collections.abc import Awaitable
 
 REGISTRY = build_registry(app)
 LONG = {"ordering.Ponder", "ordering.Transfer"}
@@ -161,6 +165,50 @@ def test_a_receipt_says_of_a_long_command_what_the_log_says(roots: list[Plan], s
         later = recorded_receipt(record, simulation.store, REGISTRY.catalog)
         assert asyncio.run(told(receipt)) == asyncio.run(told(later))
     assert sum(asyncio.run(receipt.settled()).messages for receipt in receipts) == simulation.store.last_position
+
+
+@settings(max_examples=60)
+@given(roots=ROOTS, faults=FAULTS, seed=SEEDS, steps=st.integers(0, 40))
+def test_a_closed_bus_tells_of_a_command_what_its_log_holds_and_nothing_else(
+    roots: list[Plan], faults: Faults, seed: int, steps: int
+) -> None:
+    """U5, X1, X4: whoever asks by its id is told what came of it; of what had not retired, that the bus is closed."""
+    simulation = Simulation(REGISTRY, workers=2, seed=seed, faults=msgspec.structs.replace(faults, late_store=0.0))
+    conductor, store = simulation.conductor, simulation.store
+    simulation.begin([])
+    for number, plan in enumerate(roots, 1):
+        conductor.reception.command(draft(REGISTRY, command_of(plan)), f"id {number}")
+    simulation.go_on(steps)
+    while simulation.committer.step():  # what has retired is in the store
+        pass
+
+    conductor.close(BusClosed())
+
+    left = {one.envelope.correlation for one in store.unretired(0, 10_000)} | {
+        record.message.envelope.correlation for one in store.unfinished() for record in store.read(one - 1, 1)
+    }
+    for position in range(1, len(roots) + 1):
+        receipt = conductor.reception.receipt(f"id {position}")
+        assert receipt is not None
+        assert receipt.position == position
+        (record,) = store.read(position - 1, 1) or (None,)
+        expected = Receipt(position, f"id {position}")
+        if record is not None:
+            tell(expected, record, store, REGISTRY.catalog)
+        is_told = expected.is_handled
+        expected.abandon(BusClosed)
+        assert asyncio.run(said(receipt.handled())) == asyncio.run(said(expected.handled()))
+        assert is_told or asyncio.run(said(receipt.handled()))[0] is BusClosed
+        is_left = record is None or position in left
+        assert (asyncio.run(said(receipt.settled()))[0] is BusClosed) == is_left
+
+
+async def said(waiting: Awaitable[object]) -> tuple[object, ...]:
+    """What comes of waiting."""
+    try:
+        return (None, await waiting)
+    except DrivenError as error:
+        return (type(error), str(error))
 
 
 def test_a_long_command_holds_nothing_back_and_its_outcome_is_waited_for() -> None:
