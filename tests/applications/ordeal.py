@@ -44,6 +44,7 @@ from driven.settings import Ordering
 from ordering import app
 from ordering_draws import SHORT, SHORT_AND_LONG, drawn_commands, ticking_clock
 from promises import broken_promises
+from shared_names import left_in_shared_memory, shared_memory_names
 
 if TYPE_CHECKING:
     from driven import Envelope, MessageBus
@@ -175,11 +176,12 @@ def disturbed(one: Round) -> Report:
     """Run a round in this process."""
     resource_tracker.ensure_running()
     run(asyncio.sleep(0))  # what a first event loop leaves is there before
-    before = _things()
+    before, names_before = _things(), shared_memory_names()
     with tempfile.TemporaryDirectory() as marks:
         os.environ["ORDERING_DEATH_MARKS"] = marks
         report = run(_run(one, settings_of(one), Witness(one.faults)))
-    return msgspec.structs.replace(report, left=tuple(sorted(_things() - before)))
+    left = _things() - before | {f"shared memory {name}" for name in left_in_shared_memory(names_before)}
+    return msgspec.structs.replace(report, left=tuple(sorted(left)))
 
 
 class Witness(Middleware):
@@ -242,15 +244,14 @@ async def _run(one: Round, settings: Settings, witness: Witness) -> Report:
 
 
 def _things() -> set[str]:
-    """What a run could leave behind in this process and on this machine."""
+    """What a run could leave behind in this process."""
     children = {f"process {child.pid}" for child in psutil.Process().children(recursive=True)}
-    names = {str(path) for path in Path("/dev/shm").glob("*")}  # noqa: S108 - looked at, not used
     descriptors = set()
     for entry in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # the one through which we look
             descriptors.add(f"descriptor {entry.name}: {entry.readlink()}")
     threads = {f"thread {thread.name}" for thread in threading.enumerate()}
-    return children | names | descriptors | threads
+    return children | descriptors | threads
 
 
 def ordeal(one: Round, deadline_s: float) -> Report:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ import pytest
 from driven.errors import RingBroken
 from driven.ring.channel import Channel
 from driven.ring.ring_buffer import LOOKS_BEFORE_BROKEN
+from shared_names import left_in_shared_memory, shared_memory_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,20 +96,6 @@ def received_from_the_dead(bus: Channel) -> list[tuple[int, Body]]:
     while (record := bus.receive()) is not None:
         records.append(record)
     return records
-
-
-def shared_memory_names() -> set[str]:
-    """What lies in /dev/shm, or nothing where there is no such place."""
-    return {path.name for path in Path("/dev/shm").glob("*")}  # noqa: S108 -- the place, not a temporary file
-
-
-def left_in_shared_memory(before: set[str]) -> set[str]:
-    """Names that came since and stay; those that other processes make meanwhile exist for an instant only."""
-    left = shared_memory_names() - before
-    deadline_s = time.monotonic() + 5
-    while left and time.monotonic() < deadline_s:
-        left &= shared_memory_names()
-    return left
 
 
 # Content and order.

@@ -20,6 +20,7 @@ from driven import WorkerSettings
 from driven.pool.worker_lane import WorkerLane
 from driven.program import new_event_loop
 from driven.wire import Failed
+from shared_names import left_in_shared_memory, shared_memory_names
 from watched_lane import PATIENCE_S, RECIPE, WatchedLane, both_kinds, watched_lane
 from worker_test_app import Do
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from driven.wire import Completion, Failure
 
 APPLICATIONS = Path(__file__).parents[1] / "applications"
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps POSIX shared memory, only looked at
 VANISH_S = 2.0
 
 
@@ -72,7 +72,7 @@ def is_gone(process: psutil.Process) -> bool:
 @pytest.mark.parametrize("deed", ["echo", "wait for file", "hold interpreter"])
 def test_workers_die_with_a_bus_that_is_killed(deed: str, tmp_path: Path) -> None:
     """W7, P1, S3: idle, running Python, and inside C code that holds the interpreter."""
-    segments = set(SHARED_MEMORY.iterdir())
+    before = shared_memory_names()
     with doomed_bus(deed, tmp_path / "deed") as (bus, workers):
         if deed != "echo":
             assert until(lambda: len([path for path in tmp_path.iterdir() if path.suffix != ".part"]) == 2)
@@ -80,7 +80,7 @@ def test_workers_die_with_a_bus_that_is_killed(deed: str, tmp_path: Path) -> Non
         bus.wait()
 
         assert until(lambda: all(is_gone(worker) for worker in workers), VANISH_S)
-        assert set(SHARED_MEMORY.iterdir()) <= segments
+        assert not left_in_shared_memory(before)
 
 
 def test_the_children_of_workers_die_with_a_bus_that_is_killed(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import pytest
 from driven.errors import SegmentUnavailable
 from driven.ring.segment import Segment
 from limits import limited
+from shared_names import left_in_shared_memory, shared_memory_names
 
 if TYPE_CHECKING:
     from driven.ring.segment import Backing
@@ -24,20 +24,6 @@ SIZE_BYTES = 300_000
 def open_descriptors() -> set[str]:
     """What this process has open; the listing itself needs one, which is closed when it is returned."""
     return {name for name in os.listdir("/dev/fd") if Path(f"/dev/fd/{name}").exists()}  # noqa: PTH208 -- names only
-
-
-def shared_memory_names() -> set[str]:
-    """What lies in /dev/shm, or nothing where there is no such place."""
-    return {path.name for path in Path("/dev/shm").glob("*")}  # noqa: S108 -- the place, not a temporary file
-
-
-def left_in_shared_memory(before: set[str]) -> set[str]:
-    """Names that came since and stay; those that other processes make meanwhile exist for an instant only."""
-    left = shared_memory_names() - before
-    deadline_s = time.monotonic() + 5
-    while left and time.monotonic() < deadline_s:
-        left &= shared_memory_names()
-    return left
 
 
 @pytest.fixture(autouse=True, scope="module")
