@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from driven import Application, Command, Event, Placement
 from driven.entrypoints.http import Api
@@ -12,39 +13,44 @@ LARGE_BYTES = 32 << 20
 
 
 class Sleep(Command):
-    """Take so long, in a worker."""
+    """Take so long, in a worker, and until there is such a file, where one is named."""
 
     for_s: float
+    until: str = ""
 
 
 @app.handles(Sleep, placement=Placement.WORKER, exposed=True)
 def sleep(command: Sleep) -> None:
     """Take so long."""
     time.sleep(command.for_s)
+    while command.until and not Path(command.until).exists():
+        time.sleep(0.005)
 
 
 class Nap(Command):
     """Lead to a sleep; done at once itself."""
 
     for_s: float
+    until: str = ""
 
 
 class Napped(Event):
     """Somebody is about to sleep."""
 
     for_s: float
+    until: str = ""
 
 
 @app.handles(Nap, exposed=True)
 def nap(command: Nap) -> Napped:
     """Say so."""
-    return Napped(command.for_s)
+    return Napped(command.for_s, command.until)
 
 
 @app.reacts_to(Napped)
 def fall_asleep(event: Napped) -> Sleep:
     """Sleep."""
-    return Sleep(event.for_s)
+    return Sleep(event.for_s, event.until)
 
 
 api = Api(app)

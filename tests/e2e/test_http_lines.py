@@ -20,15 +20,31 @@ if TYPE_CHECKING:
 
 LONGEST_S = 30.0
 SHORT_S = "0.2"
+"""For those that are to be cut off. It may be over before a service on a busy machine has seen what came."""
+PATIENT_S = "2"
+"""For those that are to be answered."""
 HEAD = b"POST /commands/attacked.Sleep HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+@contextlib.contextmanager
+def waiting(folder: Path, seconds: str) -> Iterator[Service]:
+    """A service that waits so long for what is to come."""
+    bounds = {"DRIVEN_HTTP_BODY_TIMEOUT_S": seconds, "DRIVEN_HTTP_MAX_BODY_BYTES": "100000"}
+    with running(folder, "attacked:api", "--store", "memory://", DRIVEN_WORKERS_COUNT="0", **bounds) as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One that waits for nobody for long."""
-    folder: Path = tmp_path_factory.mktemp("service")
-    bounds = {"DRIVEN_HTTP_BODY_TIMEOUT_S": SHORT_S, "DRIVEN_HTTP_MAX_BODY_BYTES": "100000"}
-    with running(folder, "attacked:api", "--store", "memory://", DRIVEN_WORKERS_COUNT="0", **bounds) as one:
+    with waiting(tmp_path_factory.mktemp("service"), SHORT_S) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One that gives everybody time to say what is to be answered, and to take the answer."""
+    with waiting(tmp_path_factory.mktemp("patient"), PATIENT_S) as one:
         yield one
 
 
@@ -78,22 +94,23 @@ def test_who_sends_a_head_by_the_drop_is_cut_off(service: Service, opening: byte
     assert slowly(service, opening, piece) == b""
 
 
-def test_a_body_by_the_drop_is_answered_408(service: Service) -> None:
+@pytest.mark.parametrize(
+    ("header", "piece"),
+    [(b"Content-Length: 50000", b" "), (b"Transfer-Encoding: chunked", b"1\r\n \r\n")],
+    ids=["by its length", "in chunks"],
+)
+def test_a_body_by_the_drop_is_answered_408(patient: Service, header: bytes, piece: bytes) -> None:
     """It has so long altogether, too."""
-    by_length = slowly(service, HEAD + b"Content-Length: 50000\r\n\r\n", b" ")
-    in_chunks = slowly(service, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n")
-
-    assert by_length.startswith(b"HTTP/1.1 408 ")
-    assert in_chunks.startswith(b"HTTP/1.1 408 ")
+    assert slowly(patient, HEAD + header + b"\r\n\r\n", piece).startswith(b"HTTP/1.1 408 ")
 
 
 @pytest.mark.parametrize(
     "piece", [b"X: " + b"y" * 10_000 + b"\r\n", b"y" * 10_000], ids=["many headers", "one endless header"]
 )
-def test_a_head_without_end_is_answered_431(service: Service, piece: bytes) -> None:
+def test_a_head_without_end_is_answered_431(patient: Service, piece: bytes) -> None:
     """Nothing of it is kept."""
     pieces = itertools.chain([HEAD + b"Z: "], itertools.repeat(piece, 5_000))
-    answer = sent(service, pieces)
+    answer = sent(patient, pieces)
 
     head, _, body = answer.partition(b"\r\n\r\n")
     assert next(pieces, None) is not None
@@ -101,11 +118,11 @@ def test_a_head_without_end_is_answered_431(service: Service, piece: bytes) -> N
     assert not answer or f"content-length: {len(body)}".encode() in head
 
 
-def test_chunks_without_end_are_answered_413(service: Service) -> None:
+def test_chunks_without_end_are_answered_413(patient: Service) -> None:
     """Without a length to go by, what came counts."""
     chunk = b"4000\r\n" + b" " * 0x4000 + b"\r\n"
     pieces = itertools.chain([HEAD + b"Transfer-Encoding: chunked\r\n\r\n"], itertools.repeat(chunk, 5_000))
-    answer = sent(service, pieces)
+    answer = sent(patient, pieces)
 
     assert next(pieces, None) is not None
     assert not answer or answer.startswith(b"HTTP/1.1 413 ")
@@ -132,9 +149,9 @@ def until_others_wait(service: Service) -> None:
         assert sent(service, []) == b""
 
 
-def test_who_takes_an_answer_in_time_gets_all_of_it(service: Service) -> None:
+def test_who_takes_an_answer_in_time_gets_all_of_it(patient: Service) -> None:
     """However large it is."""
-    assert len(httpx.get(f"{service.url}/large").json()) == attacked.LARGE_BYTES
+    assert len(httpx.get(f"{patient.url}/large").json()) == attacked.LARGE_BYTES
 
 
 @pytest.mark.parametrize(
@@ -153,9 +170,9 @@ def test_who_takes_an_answer_in_time_gets_all_of_it(service: Service) -> None:
         ({"Origin": "null"}, 403),
     ],
 )
-def test_a_page_of_elsewhere_cannot_have_a_browser_ask(service: Service, headers: dict[str, str], status: int) -> None:
+def test_a_page_of_elsewhere_cannot_have_a_browser_ask(patient: Service, headers: dict[str, str], status: int) -> None:
     """Where only this machine may ask and nothing else keeps anybody out: by no name that is not its own."""
-    assert httpx.get(f"{service.url}/health/live", headers=headers).status_code == status
+    assert httpx.get(f"{patient.url}/health/live", headers=headers).status_code == status
 
 
 def test_with_a_token_the_service_may_have_any_name(tmp_path: Path) -> None:
@@ -175,9 +192,9 @@ def test_with_a_token_the_service_may_have_any_name(tmp_path: Path) -> None:
         b"X" * 99,
     ],
 )
-def test_what_is_no_http_is_a_problem_too(service: Service, text: bytes) -> None:
+def test_what_is_no_http_is_a_problem_too(patient: Service, text: bytes) -> None:
     """Told as everything else is."""
-    head, _, body = sent(service, [text]).partition(b"\r\n\r\n")
+    head, _, body = sent(patient, [text]).partition(b"\r\n\r\n")
 
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"content-type: application/problem+json" in head

@@ -22,6 +22,7 @@ from driven.entrypoints.http import Api, HttpApi, Request, asgi, watching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
 
 PATH = "/commands/shop.PlaceOrder"
 SLEEP, NAP = "/commands/attacked.Sleep", "/commands/attacked.Nap"
@@ -211,15 +212,34 @@ async def until_not_ready(client: httpx.AsyncClient) -> httpx.Response:
     return answer
 
 
-async def test_a_watcher_sees_each_step_in_turn_and_hears_that_the_line_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_watcher_sees_each_step_in_turn_and_hears_that_the_line_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Accepted, handled, settled; and comments, as nothing else happens for long."""
     monkeypatch.setattr(watching, "KEEP_ALIVE_S", 0.02)
-    async with served(attacked.api, workers=1) as (client, _):
-        await client.post(SLEEP, json={"for_s": 0.3}, headers={"Prefer": "respond-async"})
-        later = await client.post(NAP, json={"for_s": 0.2}, headers={"Prefer": "respond-async"})
-        seen = await client.get(later.headers["location"], headers={"Accept": "text/event-stream"})
+    before, behind, seen = tmp_path / "before", tmp_path / "behind", bytearray()
 
-    parts = seen.text.split("\n\n")
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Mapping[str, Any]) -> None:
+        """Let the next step come when the one before was seen."""
+        seen.extend(message.get("body", b""))
+        if b": still waiting" in seen:
+            before.touch()
+        if b"event: handled" in seen:
+            behind.touch()
+
+    respond = {"Prefer": "respond-async"}
+    async with served(attacked.api, workers=1) as (client, face), asyncio.timeout(PATIENCE_S):
+        await client.post(SLEEP, json={"for_s": 0, "until": str(before)}, headers=respond)
+        later = await client.post(NAP, json={"for_s": 0, "until": str(behind)}, headers=respond)
+        path, headers = later.headers["location"], [(b"accept", b"text/event-stream")]
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers}
+        await face(scope, receive, send)
+
+    parts = seen.decode().split("\n\n")
     steps = [part.splitlines()[1] for part in parts if part.startswith("id: ")]
     assert steps == ["event: accepted", "event: handled", "event: settled"]
     assert parts.index(": still waiting") < parts.index(next(part for part in parts if "event: handled" in part))

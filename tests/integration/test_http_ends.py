@@ -15,6 +15,7 @@ from driven.entrypoints.http import HttpApi, asgi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 PATIENCE_S = 30.0
 INLINE = Settings(workers=WorkerSettings(count=0))
@@ -103,15 +104,17 @@ async def test_whoever_watches_when_the_bus_gives_up_sees_the_line_end() -> None
     assert sent[-1].get("more_body") is False
 
 
-async def test_a_client_that_leaves_cancels_nothing() -> None:
+async def test_a_client_that_leaves_cancels_nothing(tmp_path: Path) -> None:
     """X1: what it sent goes on, and takes room until it has settled, also where the server cancels the answer."""
     face = asgi(attacked.api, Settings(workers=WorkerSettings(count=1), http=HttpSettings(max_in_flight=1)))
     async with face.opened() as bus, client_of(face) as client, asyncio.timeout(PATIENCE_S):
-        waiting = asyncio.create_task(client.post("/commands/attacked.Nap", json={"for_s": 0.5}))
+        held = {"for_s": 0, "until": str(tmp_path / "go")}
+        waiting = asyncio.create_task(client.post("/commands/attacked.Nap", json=held))
         await until_admitted(face)
         waiting.cancel()
         await asyncio.wait({waiting})
         meanwhile = await client.post("/commands/attacked.Nap", json={"for_s": 0})
+        (tmp_path / "go").touch()
         while not bus.is_settled:
             await asyncio.sleep(0.01)
         retired = bus.statistics().retired
