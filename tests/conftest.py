@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +42,8 @@ forks: list[str] = []
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("driven", deadline=None, print_blob=True)
+# How long examples take to draw and to try says how busy the machine is, and nothing about us.
+settings.register_profile("driven", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", parent=settings.get_profile("driven"), max_examples=2_000)
 settings.load_profile("driven")
 
