@@ -100,6 +100,7 @@ async def test_draining_gives_up_at_the_deadline_and_tells_who_waits(caplog: pyt
         async with open_bus(walk, inline(drain_timeout_s=0.05), store=store) as bus:
             endless = await bus.submit(Step(-1))
             waiting = asyncio.create_task(endless.settled())
+            await endless.handled()
 
     with pytest.raises(BusClosed, match="it was closed"):
         await waiting

@@ -110,6 +110,21 @@ class SlowStore(MemoryStore):
         self.is_appending = False
 
 
+class HeldStore(SlowStore):
+    """Begins to append, and goes on when it may."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        self.may_append = threading.Event()
+
+    def append(self, batch: Batch) -> None:
+        """Wait until it may, then keep it."""
+        self.is_appending = True
+        assert self.may_append.wait(PATIENCE_S)
+        self.is_appending = False
+        super().append(batch)
+
+
 class FailingStore(SlowStore):
     """Fails from the given batch on; blocking or not."""
 
@@ -168,15 +183,20 @@ async def test_submit_answers_only_when_the_command_is_in_the_store() -> None:
 @on_both_loops
 async def test_a_second_submit_under_an_open_id_answers_no_sooner_than_the_first() -> None:
     """U4, U5: what the second caller was told to be accepted is in the store as well."""
-    store = SlowStore(delay_s=0.02)
+    store = HeldStore()
     async with open_bus(counters, INLINE, store=store) as bus:
         first = asyncio.create_task(bus.submit(Increase("a"), command_id="mine"))
         await until(lambda: store.is_appending)
+        second = asyncio.create_task(bus.submit(Increase("a"), command_id="mine"))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not second.done()
 
-        second = await bus.submit(Increase("a"), command_id="mine")
+        store.may_append.set()
+        receipt = await second
 
-        assert store.last_position >= second.position
-        assert await first is second
+        assert store.last_position >= receipt.position
+        assert await first is receipt
 
 
 @on_both_loops
