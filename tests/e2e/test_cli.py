@@ -323,6 +323,36 @@ def test_a_reader_that_has_left_is_no_accident(folder: Path, form: list[str]) ->
     assert told.stderr == b"the shop is imported\n"
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["check", "shop:app"],
+        ["check", "shop:app", "--json"],
+        ["--help"],
+        ["dispatch", "shop:app", "Reserve", "--order-id=a"],
+    ],
+    ids=["text", "json", "help", "dispatch"],
+)
+def test_a_full_disk_under_standard_output_is_named(folder: Path, typed: list[str]) -> None:
+    """A report that is not there is no report: exit code 1, one line, no traceback."""
+    with Path("/dev/full").open("wb") as full:
+        told = subprocess.run(
+            [sys.executable, "-m", "driven", *typed],
+            cwd=folder,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=BOUND_S,
+            check=False,
+        )
+
+    assert told.returncode == 1
+    assert told.stderr.decode().splitlines()[-1] == (
+        "driven: standard output cannot be written: No space left on device; make room, or write elsewhere"
+    )
+    assert b"Traceback" not in told.stderr
+
+
 def test_a_terminal_is_drawn_on(folder: Path) -> None:
     """Style: beautiful where somebody looks; the same words in colour, with branches and an arrow back."""
     exit_code, shown = on_terminal(folder, "check", "shop:app", variables={})

@@ -26,6 +26,32 @@ MOST_BYTES = 8 << 20
 """Several times what a thousand commands, two pieces and a pipe hold."""
 
 
+CHATTY = """
+from driven import Application, Command, Placement
+
+print("imported")
+app = Application("chatty")
+
+
+class Here(Command):
+    number: int
+
+
+class There(Command):
+    number: int
+
+
+@app.handles(Here)
+def here(command: Here) -> None:
+    print("hello from", command.number)
+
+
+@app.handles(There, placement=Placement.WORKER)
+def there(command: There) -> None:
+    print("hello from", command.number)
+"""
+
+
 def command(*typed: str) -> list[str]:
     """How it is started."""
     return [sys.executable, "-W", "error", "-m", "driven", "dispatch", *typed]
@@ -111,6 +137,19 @@ def test_a_command_that_fails_ends_with_1(tmp_path: Path) -> None:
 
     assert ended.returncode == 1
     assert told(ended) == [{"line": 1, "status": "failed", "position": 1, "error": "shop.OutOfStock: only 10 are left"}]
+
+
+@pytest.mark.parametrize("typed", [("Here", "--number", "1"), ("There", "--number", "1")], ids=["inline", "worker"])
+def test_what_a_handler_prints_is_no_answer(tmp_path: Path, typed: tuple[str, ...]) -> None:
+    """Whoever reads the lines reads JSON, also when a worker prints, or the module while a worker imports it."""
+    (tmp_path / "chatty.py").write_text(CHATTY)
+
+    one = dispatch(tmp_path, "chatty:app", *typed)
+    many = dispatch(tmp_path, "--lines", "chatty:app", typed[0], given=b'{"number": 2}\n{"number": 3}\n')
+
+    assert [line["status"] for line in told(one) + told(many)] == ["settled"] * 3
+    assert b"hello from 1" in one.stderr
+    assert b"hello from 3" in many.stderr
 
 
 def lines(count: int, bad: int) -> bytes:

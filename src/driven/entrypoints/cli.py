@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -32,6 +33,9 @@ INTERRUPTED: Final = 130
 SHELLS: Final = ("bash", "zsh", "fish")
 """Those that completion is written for."""
 
+DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Why what is told cannot be written into a file."""
+
 EXTRA: Final = ("rich", "tyro")
 """What the extra `cli` brings."""
 
@@ -53,11 +57,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed("the command line needs more than the library: pip install 'driven-bus[cli]'", UNUSABLE)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        return _nobody_reads()
+    except OSError as error:
+        return _not_told(error)
 
 
 def _run(typed: list[str]) -> int:
+    try:
+        return _do(typed)
+    finally:
+        sys.stdout.flush()  # what fails now is told; what fails when the interpreter ends is not
+
+
+def _do(typed: list[str]) -> int:
     _adapt_help()
     from driven.entrypoints import showing  # noqa: PLC0415 - tyro and rich may be missing
     from driven.entrypoints.verbs import carrying_out  # noqa: PLC0415 - the same
@@ -80,7 +91,6 @@ def _run(typed: list[str]) -> int:
         return FINE
     if isinstance(verb, Log) and verb.is_list:
         verb.write()
-        sys.stdout.flush()
         return FINE
     assert not isinstance(verb, carrying_out.Dispatch)  # noqa: S101 - told apart above
     report, page, unknown = verb.answer()
@@ -89,7 +99,6 @@ def _run(typed: list[str]) -> int:
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     else:
         showing.show(page)
-    sys.stdout.flush()
     if unknown:
         return _failed(unknown, UNUSABLE)
     return FINE if report.is_ok else FAULTY
@@ -102,6 +111,8 @@ def _check_completion(typed: list[str]) -> None:
     if typed[1] not in SHELLS:
         raise MisuseError(f"completion is not written for {typed[1]!r}; name one of {', '.join(SHELLS)}")
     for file in typed[2:3]:
+        if file == "-":
+            continue  # standard output
         try:
             Path(file).open("ab").close()
         except OSError as error:
@@ -128,7 +139,12 @@ def _failed(text: str, exit_code: int) -> int:
     return exit_code
 
 
-def _nobody_reads() -> int:
-    """End quietly when the reader of a pipe left, as `head` does; the interpreter must find nothing more to flush."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return FAULTY
+def _not_told(error: OSError) -> int:
+    """End quietly when the reader of a pipe left, as `head` does, and with a word when there is no room."""
+    is_pipe = isinstance(error, BrokenPipeError)
+    if not is_pipe and (error.errno not in DISK_FULL or error.filename is not None):
+        raise error
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter must not fail to flush
+    if is_pipe:
+        return FAULTY
+    return _failed(f"standard output cannot be written: {error.strerror}; make room, or write elsewhere", FAULTY)

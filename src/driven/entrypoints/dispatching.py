@@ -15,6 +15,7 @@ from driven.domain.messages import Command
 from driven.entrypoints.configured import configured
 from driven.entrypoints.lines import Lines, command_type, encode, outcome
 from driven.entrypoints.loading import load_application
+from driven.entrypoints.output import kept_clean
 from driven.errors import MisuseError
 from driven.service.registry import build_registry
 
@@ -58,15 +59,17 @@ def dispatch(asked: Dispatch, typed: Sequence[str]) -> int:
     if asked.lines:
         if typed:
             raise MisuseError(f"with --lines each line holds the fields; drop {' '.join(typed)}")
-        lines = Lines(registry.catalog, asked.command, asked.wait, asked.on_error, sys.stdout.buffer)
-        return _ended(driven.run(dispatch_lines(application, settings, lines, sys.stdin.fileno())))
+        with kept_clean() as output:
+            lines = Lines(registry.catalog, asked.command, asked.wait, asked.on_error, output)
+            tally = driven.run(dispatch_lines(application, settings, lines, sys.stdin.fileno()))
+        return _ended(tally)
     if asked.command is None:
         raise MisuseError(f"which command? Give its name, or --lines; {_known(registry.catalog)}")
     kind = command_type(registry.catalog, asked.command)
     command = _from_options_or_input(kind, asked, typed)
-    told = driven.run(dispatch_one(application, settings, command, asked.wait, registry.catalog))
-    sys.stdout.buffer.write(encode(told) + b"\n")
-    sys.stdout.buffer.flush()
+    with kept_clean() as output:
+        told = driven.run(dispatch_one(application, settings, command, asked.wait, registry.catalog))
+        output.write(encode(told) + b"\n")
     return 1 if told.error else 0
 
 
@@ -95,7 +98,6 @@ def _from_options_or_input(kind: type[Command], asked: Dispatch, typed: Sequence
 
 
 def _ended(tally: Tally) -> int:
-    sys.stdout.buffer.flush()
     rate = tally.done / tally.elapsed_s if tally.elapsed_s else 0.0
     bad = f", {tally.bad:,} not" if tally.bad else ""
     sys.stderr.write(f"{tally.done:,} commands carried out{bad}, in {tally.elapsed_s:.1f} s: {rate:,.0f}/s\n")

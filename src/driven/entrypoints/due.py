@@ -16,6 +16,7 @@ from driven.bus.due_messages import DueCommand, DueMessages
 from driven.entrypoints.configured import configured
 from driven.entrypoints.loading import load_application
 from driven.entrypoints.operating import refuse, who_types
+from driven.entrypoints.output import kept_clean
 from driven.entrypoints.reading import log_to_read
 from driven.errors import CommandFailed, NothingDue
 from driven.service.naming import qualified_name
@@ -75,7 +76,7 @@ def cancel_report(  # noqa: PLR0913 - each was typed
     application = load_application(reference)
     settings = configured(config, url)
     log_to_read(settings.store).close()  # what is not there is told now
-    with open_bus_sync(application, settings) as bus:
+    with kept_clean(), open_bus_sync(application, settings) as bus:
         receipt = bus.due.cancel(cause, number, by=who_types(by), why=why)
         try:
             receipt.handled()

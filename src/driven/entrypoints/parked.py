@@ -17,6 +17,7 @@ from driven.bus.parked_messages import ParkedDetails, ParkedMessage, ParkedMessa
 from driven.entrypoints.configured import configured
 from driven.entrypoints.loading import load_application
 from driven.entrypoints.operating import refuse, who_types
+from driven.entrypoints.output import kept_clean
 from driven.entrypoints.reading import log_to_read
 from driven.errors import CommandFailed, NothingParked
 from driven.service.aside import Aside
@@ -134,7 +135,7 @@ def redrive_report(  # noqa: PLR0913 - each was typed
     application = load_application(reference)
     settings = configured(config, url)
     log_to_read(settings.store).close()  # what is not there is told now
-    with open_bus_sync(application, settings) as bus:
+    with kept_clean(), open_bus_sync(application, settings) as bus:
         verbs = {
             Verb.RETRY: bus.parked.retry,
             Verb.SKIP: bus.parked.skip,

@@ -9,6 +9,7 @@ import msgspec
 from driven.entrypoints.configured import configured
 from driven.entrypoints.drawing.progress import progress_bar
 from driven.entrypoints.loading import load_application
+from driven.entrypoints.output import kept_clean
 from driven.entrypoints.reading import log_to_read
 from driven.rebuilding import Rebuilt, rebuild
 
@@ -36,7 +37,7 @@ def rebuilding(reference: str, projections: tuple[str, ...], *, config: Path | N
     """
     application = load_application(reference)
     log = log_to_read(configured(config, url).store)
-    with progress_bar("rebuilding") as tell:
+    with kept_clean(), progress_bar("rebuilding") as tell:
         done = rebuild(
             application, *projections, store=log, tell=lambda progress: tell(progress.position, progress.end)
         )

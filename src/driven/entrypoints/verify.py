@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 from typing import TYPE_CHECKING
 
 from driven.entrypoints.configured import as_typed, configured
 from driven.entrypoints.drawing.progress import progress_bar
 from driven.entrypoints.loading import load_application
+from driven.entrypoints.output import kept_clean
 from driven.entrypoints.reading import log_to_read
 from driven.program import run
 from driven.verification.running import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from driven.verification.report import VerificationReport
@@ -40,7 +38,7 @@ def verification(  # noqa: PLR0913 - what can be typed
     load_application(reference)
     settings = as_typed(configured(config, url), "workers", count=workers)
     store = log_to_read(settings.store)
-    with contextlib.closing(store), _output_kept_clean(), progress_bar("verifying") as tell:
+    with contextlib.closing(store), kept_clean(), progress_bar("verifying") as tell:
         return run(
             verify(
                 reference,
@@ -52,17 +50,3 @@ def verification(  # noqa: PLR0913 - what can be typed
                 tell=tell,
             )
         )
-
-
-@contextlib.contextmanager
-def _output_kept_clean() -> Iterator[None]:
-    """What handlers print goes to standard error, also from workers, which have our descriptors."""
-    sys.stdout.flush()
-    kept = os.dup(sys.stdout.fileno())
-    try:
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, sys.stdout.fileno())
-        os.close(kept)

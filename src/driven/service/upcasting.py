@@ -37,7 +37,15 @@ def log_faults(held: Iterable[LoggedType], catalog: Catalog, forgotten: Collecti
 
     Commands that the application has no longer are none: whether one of them has yet to run, recovery sees.
     """
-    for one in sorted(held, key=lambda one: (one.name, one.version)):
+    held = sorted(held, key=lambda one: (one.name, one.version))
+    foreign = [one.name for one in held if catalog.named(one.name) is None and one.name not in forgotten]
+    if len(foreign) == len(held) and any(one.kind is not MessageKind.COMMAND for one in held):
+        yield (
+            f"the log is that of another application: it holds {foreign[0]}, and no message of this one; name another "
+            f"log, or set message_name where classes were renamed"
+        )
+        return
+    for one in held:
         if one.name in forgotten or (one.kind is MessageKind.COMMAND and catalog.named(one.name) is None):
             continue
         fault = catalog.unreadable_because(one.name, one.version)

@@ -311,6 +311,20 @@ def event_type(name: str, version: int = 1) -> LoggedType:
     return LoggedType(MessageKind.EVENT, name, version)
 
 
+def test_the_log_of_another_application_is_said_to_be_one() -> None:
+    """X3: two applications in one folder share the default of `[store] url`; nobody is told to forget the other's."""
+    store = held_by_log(
+        event_type("shop.Ordered"), event_type("shop.Paid"), LoggedType(MessageKind.COMMAND, "shop.Pay", 1)
+    )
+
+    with pytest.raises(RegistrationError) as raised, open_bus_sync(application(), store=store):
+        pass
+
+    (fault,) = raised.value.faults
+    assert fault.startswith("the log is that of another application: it holds shop.Ordered, and no message of this one")
+    assert "name another log" in fault
+
+
 def test_a_log_that_cannot_be_read_is_refused_with_everything_that_is_wrong() -> None:
     """X3, R1: for every name and version that it holds, before anything runs, and the log can be opened again."""
     store = held_by_log(
