@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml
 		{ echo "$(PYTHON) is missing or older than Python 3.11; name a newer one: make PYTHON=/path/to/python"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 		{ echo "$(PYTHON) has no venv: install it (often a package named python3-venv), or name another: make PYTHON=/path/to/python"; exit 1; }
-	@$(PY) -c '' 2>/dev/null || { echo 'making $(VENV), once'; $(PYTHON) -m venv --clear $(VENV); }
+	@$(PY) -c '' 2>/dev/null || { echo 'making $(VENV), once: a minute or two, for what is to be downloaded'; $(PYTHON) -m venv --clear $(VENV); }
 	@$(PY) -m pip --disable-pip-version-check -qq install -e '.[dev]'
 	@touch $@
 

@@ -270,17 +270,40 @@ def test_a_faulty_application_cannot_be_placed(folder: Path) -> None:
     assert "Traceback" not in told.stderr
 
 
-@pytest.mark.parametrize("missing", ["tyro", "rich"])
-def test_without_the_extra_its_name_is_told(folder: Path, missing: str) -> None:
+CLI = "driven: the command line needs more than the library: pip install 'driven-bus[cli]'"
+HTTP = "driven: serving over HTTP needs more than the command line: pip install 'driven-bus[http]'"
+
+
+@pytest.mark.parametrize(
+    ("typed", "missing", "words"),
+    [
+        (("doctor",), "tyro", CLI),
+        (("doctor",), "rich", CLI),
+        (("run", "shop:app"), "starlette", HTTP),
+        (("run", "shop:app"), "uvicorn", HTTP),
+        (("run", "shop:app"), "prometheus_client", HTTP),
+    ],
+)
+def test_without_the_extra_its_name_is_told(folder: Path, typed: tuple[str, ...], missing: str, words: str) -> None:
     """Style: nothing optional is imported by the core; the line that installs it is the whole message."""
     program = f"import sys; sys.modules[{missing!r}] = None; from driven.entrypoints.cli import main; sys.exit(main())"
 
-    told = run(folder, "doctor", program=("-c", program))
+    told = run(folder, *typed, program=("-c", program))
 
     assert (told.returncode, told.stdout) == (2, "")
-    assert told.stderr.splitlines() == [
-        "driven: the command line needs more than the library: pip install 'driven-bus[cli]'"
-    ]
+    assert told.stderr.splitlines() == [words]
+
+
+def test_an_api_without_the_extra_says_what_to_install(folder: Path) -> None:
+    """Whoever checks an application that has an `Api` is told of the extra, not of a library that he never named."""
+    (folder / "served.py").write_text("from driven.entrypoints.http import Api\n")
+    program = "import sys; sys.modules['starlette'] = None; from driven.entrypoints.cli import main; sys.exit(main())"
+
+    told = run(folder, "check", "served:app", program=("-c", program))
+
+    assert told.returncode == 2
+    assert "HTTP needs starlette, which comes with the extra: pip install 'driven-bus[http]'" in told.stderr
+    assert "served.py, line 1: from driven.entrypoints.http import Api" in told.stderr
 
 
 def test_help_is_plain_when_it_is_piped(folder: Path) -> None:

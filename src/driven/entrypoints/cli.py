@@ -36,8 +36,12 @@ SHELLS: Final = ("bash", "zsh", "fish")
 DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Why what is told cannot be written into a file."""
 
-EXTRA: Final = ("rich", "tyro")
-"""What the extra `cli` brings."""
+_CLI: Final = "the command line needs more than the library: pip install 'driven-bus[cli]'"
+_HTTP: Final = "serving over HTTP needs more than the command line: pip install 'driven-bus[http]'"
+OF_EXTRAS: Final = dict.fromkeys(("rich", "tyro"), _CLI) | dict.fromkeys(
+    ("httptools", "prometheus_client", "starlette", "uvicorn"), _HTTP
+)
+"""What the extras `cli` and `http` bring, and what is said where it is missing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,9 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DrivenError as error:
         return _failed(str(error), FAULTY if isinstance(error, RegistrationError | ProjectionStopped) else UNUSABLE)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in EXTRA:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in OF_EXTRAS:
             raise
-        return _failed("the command line needs more than the library: pip install 'driven-bus[cli]'", UNUSABLE)
+        return _failed(OF_EXTRAS[missing], UNUSABLE)
     except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as error:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import driven
 from driven.errors import DrivenError, RegistrationError
 from driven.service import registry
 from driven.service.application import Application
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+
+_NOT_THE_USERS: Final = (f"{Path(driven.__file__).parent}{os.sep}", importlib.__file__, "<frozen ")
+"""How the names of files begin whose lines tell the user nothing."""
 
 
 class NoApplication(DrivenError):
@@ -93,11 +98,8 @@ def _place(error: BaseException) -> str:
     """Where in the user's code it was raised; empty when Python's import or we ourselves raised it."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}: {(error.text or '').strip()}"
-    ours = (registry.__file__, importlib.__file__)
     frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename not in ours and not frame.filename.startswith("<frozen ")
+        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_NOT_THE_USERS)
     ]
     return f"{frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
 
