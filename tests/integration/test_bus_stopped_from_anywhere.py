@@ -14,7 +14,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from both_loops import PATIENCE_S, on_both_loops
@@ -29,6 +28,7 @@ from driven import (
     open_bus,
     open_bus_sync,
 )
+from leftovers import still_running
 from worker_test_app import Do, app
 
 if TYPE_CHECKING:
@@ -252,6 +252,5 @@ def test_a_program_ends_with_a_bus_that_is_open(program: str, last_words: str, t
     )
 
     pids, *said = told.stdout.splitlines()
-    workers = [psutil.Process(int(pid)) for pid in pids.split() if psutil.pid_exists(int(pid))]
-    _, alive = psutil.wait_procs(workers, PATIENCE_S)
+    alive = still_running(map(int, pids.split()), PATIENCE_S)
     assert (told.stderr, said, told.returncode, alive) == ("", [last_words], 0, [])

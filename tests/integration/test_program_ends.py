@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
+
+from leftovers import still_running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,10 +53,7 @@ class Program:
         """What came of its commands, and what it logged; it wrote no errors, and left no process behind."""
         output, errors = self.process.communicate(timeout=PATIENCE_S)
         assert errors == ""
-        _, alive = psutil.wait_procs(
-            [psutil.Process(pid) for pid in self.worker_pids if psutil.pid_exists(pid)], timeout=PATIENCE_S
-        )
-        assert alive == []
+        assert still_running(self.worker_pids, PATIENCE_S) == []
         *log, outcomes = output.splitlines()
         return json.loads(outcomes), "\n".join(log)
 

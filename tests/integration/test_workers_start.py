@@ -14,7 +14,6 @@ from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 import msgspec
-import psutil
 import pytest
 
 from driven import GroupSettings, WorkerSettings, WorkersUnavailable
@@ -22,6 +21,7 @@ from driven.errors import SegmentUnavailable
 from driven.pool import backoff
 from driven.pool.readiness import FAILED_STARTS
 from driven.service.wiring import Recipe
+from leftovers import still_running
 from watched_lane import PATIENCE_S, RECIPE, REFERENCE, watched_lane
 from worker_test_app import Do
 
@@ -85,7 +85,7 @@ async def test_a_module_that_is_not_there_is_named() -> None:
         ("import os\nos._exit(5)\n", "exit code 5"),
         ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n", "SIGKILL"),
         ("import ctypes\nctypes.string_at(0)\n", "SIGSEGV"),
-        ("app = 'no application'\n", "is a str"),
+        ("app = 'no application'\n", "is of type str"),
         ("from driven import Application\napp = Application('empty')\n", "handles no command"),
     ],
 )
@@ -311,10 +311,7 @@ def test_a_program_that_does_not_close_its_lane_ends_all_the_same(tmp_path: Path
     )
 
     assert (told.returncode, told.stderr) == (0, "")
-    _, alive = psutil.wait_procs(
-        [psutil.Process(int(pid)) for pid in told.stdout.split() if psutil.pid_exists(int(pid))], 5
-    )
-    assert alive == []
+    assert still_running(map(int, told.stdout.split()), PATIENCE_S) == []
 
 
 def test_workers_start_without_a_fork_of_the_main_process(tmp_path: Path) -> None:
