@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import time
 from typing import TYPE_CHECKING
 
 from driven import Application, Command, Event, Tables
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 FORBIDDEN = "DRIVEN_TEST_NO_NOTIFIER"
 """Variable that is set where nobody may make a notifier."""
+STANDS_AT = "DRIVEN_TEST_STANDS_AT"
+"""Variable with the number of the sale at which a process stands still, to be killed there."""
+noted = itertools.count(1)
 
 
 class Sell(Command):
@@ -70,6 +75,8 @@ def create(tables: Tables) -> None:
 @sales.projects(Sold)
 def add(event: Sold, tables: Tables) -> None:
     """Note it."""
+    if next(noted) == int(os.environ.get(STANDS_AT, "0")):
+        time.sleep(600)
     tables.execute("INSERT INTO {sales} (article, pieces) VALUES (?, ?)", (event.article, event.pieces))
 
 

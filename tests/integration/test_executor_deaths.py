@@ -10,7 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ from driven.executor.manager import FAILED_STARTS
 from driven.wire import RecordKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
 PATIENCE_S = 60.0
@@ -218,20 +218,40 @@ def test_eight_threads_submit_while_workers_are_killed_again_and_again(each: int
     ]
 
 
-def kill_starting(executor: Executor, number: int) -> None:
-    """Kill so many workers, each before it is ready."""
-    killed: set[int] = set()
+@contextmanager
+def sleepers(folder: Path) -> Iterator[None]:
+    """Let workers that start meanwhile never get ready: however slow we are, each can be killed before it is."""
+    interpreter = folder / "python"
+    interpreter.write_text("#!/bin/sh\nexec sleep 600\n", "utf-8")
+    interpreter.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.executable", str(interpreter))
+        yield
 
-    def starting() -> list[int]:
-        with executor._desk.lock:  # noqa: SLF001 - nobody else knows who is not ready yet
-            links = executor._desk.links.values()  # noqa: SLF001 - as above
-            return [link.worker.pid for link in links if not link.is_ready and link.worker.pid not in killed]
 
-    while len(killed) < number:
-        until(lambda: bool(starting()))
-        killed.add(pid := starting()[0])
-        with suppress(ProcessLookupError):
+class Killer:
+    """Kills workers of an executor, each before it is ready."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._desk = executor._desk  # noqa: SLF001 - nobody else knows who is not ready yet
+        self._killed: set[int] = set()
+
+    def next(self) -> int:
+        """Wait until there is one."""
+        until(lambda: bool(self._starting()))
+        return self._starting()[0]
+
+    def kill(self, number: int) -> None:
+        """Kill so many."""
+        for _ in range(number):
+            pid = self.next()
+            self._killed.add(pid)
             os.kill(pid, signal.SIGKILL)
+
+    def _starting(self) -> list[int]:
+        with self._desk.lock:
+            links = self._desk.links.values()
+            return [link.worker.pid for link in links if not link.is_ready and link.worker.pid not in self._killed]
 
 
 def test_workers_killed_while_they_start_do_not_break_an_executor_that_has_another(
@@ -242,8 +262,12 @@ def test_workers_killed_while_they_start_do_not_break_an_executor_that_has_anoth
     with Executor(2) as executor:
         held = executor.submit(wait_for, str(tmp_path / "go"))
         until((tmp_path / "go").exists)
-        others = [executor.submit(abs, -number) for number in range(20)]
-        kill_starting(executor, 2 * FAILED_STARTS)
+        killer = Killer(executor)
+        with sleepers(tmp_path):
+            others = [executor.submit(abs, -number) for number in range(20)]
+            killer.kill(2 * FAILED_STARTS - 1)
+            killer.next()
+        killer.kill(1)  # the next one gets ready
         results = [other.result(PATIENCE_S) for other in others]
         (tmp_path / "go").unlink()
         held.result(PATIENCE_S)
@@ -251,12 +275,14 @@ def test_workers_killed_while_they_start_do_not_break_an_executor_that_has_anoth
     assert results == list(range(20))
 
 
-def test_workers_killed_while_they_start_break_an_executor_that_has_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_killed_while_they_start_break_an_executor_that_has_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """D1: nobody waits for ever for processes that cannot be had; the error says how the last one ended."""
     monkeypatch.setattr("driven.pool.backoff.BACKOFF_S", 0.001)
-    with Executor(1) as executor:
+    with Executor(1) as executor, sleepers(tmp_path):
         call = executor.submit(abs, -1)
-        kill_starting(executor, FAILED_STARTS)
+        Killer(executor).kill(FAILED_STARTS)
         error = call.exception(PATIENCE_S)
 
     assert isinstance(error, ExecutorBroken)

@@ -126,7 +126,7 @@ async def test_one_that_raises_stands_before_that_event_and_all_else_goes_on(
         receipts = await bus.submit_all([Sell("a", number) for number in range(20)])
         with pytest.raises(ProjectionStopped, match="stopped by ValueError: no such sale"):
             await receipts[-1].settled(projections=["sales"])
-        await bus.handle(Sell("a", 100))
+        await (await bus.submit(Sell("a", 100))).settled()
 
         (told,) = bus.statistics().projections
         assert told.name == "sales"
