@@ -118,6 +118,15 @@ def test_json_lines_are_records_that_filters_have_let_through(folder: Path) -> N
     assert record["failures"][0]["error_type"] == "ValueError"
 
 
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
+def test_filters_that_let_nothing_through_say_so(folder: Path, form: list[str]) -> None:
+    """An empty answer is an answer, and a misspelt name looks the same."""
+    told = log(folder, "--name", "Oder", *form)
+
+    assert (told.returncode, told.stdout) == (0, "")
+    assert told.stderr == "driven: no message is like that; the log ends at position 5\n"
+
+
 def test_the_tree_tells_who_caused_what(folder: Path) -> None:
     """docs/reference/command-line.md: by position and by the id that the caller gave, from the log alone."""
     by_position, by_id = log(folder, "--tree", "1"), log(folder, "--tree", "first")

@@ -111,6 +111,10 @@ def test_an_operator_brings_back_what_is_parked(capsysbinary: pytest.CaptureFixt
     assert [json.loads(told)[name] for name in ("verb", "failed", "parked")] == ["retry", 0, 0]
     assert (tmp_path / "charged").read_text() == "ada 1\nada 2\n"
 
+    for wrong in ([], ["--key", "bob", "--position", "9"]):
+        code, told = typed(capsysbinary, "retry", *wrong)
+        assert (code, "retry takes either --key or --position" in told) == (2, True)
+
     code, told = typed(capsysbinary, "retry", "--key", "bob")
     assert code == 1
     assert "2 messages parked again" in told

@@ -152,6 +152,19 @@ def test_what_a_handler_prints_is_no_answer(tmp_path: Path, typed: tuple[str, ..
     assert b"hello from 3" in many.stderr
 
 
+def test_what_was_parked_of_what_a_command_caused_is_counted(tmp_path: Path) -> None:
+    """X1, F2: the command itself has settled and is no failure; what did not happen of it is told beside."""
+    (tmp_path / "driven.toml").write_text("[workers]\ncount = 0\n")
+    (tmp_path / "halfway.py").write_text("from parking import BROKEN, app\n\nBROKEN.add(1)\n")
+
+    ended = dispatch(tmp_path, "parking:app", "Begin", given=b'{"items": [["a", 1], ["b", 2]]}')
+    broken = dispatch(tmp_path, "halfway:app", "Begin", given=b'{"items": [["a", 1], ["b", 2]]}')
+
+    assert ended.returncode == broken.returncode == 0
+    assert {"failed", "parked"}.isdisjoint(told(ended)[0])
+    assert (told(broken)[0]["status"], told(broken)[0]["parked"]) == ("settled", 2)
+
+
 def lines(count: int, bad: int) -> bytes:
     """JSON lines, of which one is none."""
     texts = [b'{"order_id": "%d"}' % number for number in range(1, count + 1)]

@@ -78,7 +78,7 @@ class Recovery:
         organs.parked_keys.update(store.parked_keys())
         if organs.parked_keys:
             logger.warning(
-                "Of %d keys something is parked; their commands are parked as well.", len(organs.parked_keys)
+                "Keys of which something is parked: %d; their commands are parked as well.", len(organs.parked_keys)
             )
         self._started.update(dict.fromkeys(store.unfinished()))
         left = self._find_open_roots()

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from driven.bus.receipts import Settlement
 from driven.domain.arrays import to_plain
 from driven.domain.messages import Command
 from driven.errors import CommandFailed, CommandParked, MisuseError
@@ -44,6 +45,9 @@ LONGEST_LINE_BYTES: Final = 1 << 26
 
 NO_COMMAND: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, MisuseError, ValueError)
 """What is raised for text that is no command of ours."""
+
+_NOTHING_BELOW: Final = Settlement(messages=0, failed=0, parked=0)
+"""What is told of what a command caused where nobody waits for it."""
 
 encode: Final = msgspec.json.Encoder(enc_hook=to_plain).encode
 """What is printed, as JSON."""
@@ -74,6 +78,10 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str = ""
     events: tuple[dict[str, Any], ...] = ()
     error: str = ""
+    failed: int = 0
+    """Of a command that has settled: how many messages of what it caused failed and were passed over."""
+    parked: int = 0
+    """Of the same: how many are parked, and so did not happen."""
 
 
 class Tally(msgspec.Struct):
@@ -182,14 +190,13 @@ async def outcome(receipt: Receipt, wait: Wait, line: int, catalog: Catalog) -> 
         return Told(line, "accepted", position, command_id)
     try:
         handled = await receipt.handled()
-        if wait == "settled":
-            await receipt.settled()
+        settled = await receipt.settled() if wait == "settled" else _NOTHING_BELOW
     except CommandParked as error:
         return Told(line, "parked", position, command_id, error=error.reason)
     except CommandFailed as error:
         return Told(line, "failed", position, command_id, error=f"{error.error_type}: {error.error_message}")
     events = tuple({"type": catalog.entry_of(type(one)).name, "data": one} for one in handled.events)  # type: ignore[union-attr]
-    return Told(line, wait, position, command_id, events)
+    return Told(line, wait, position, command_id, events, failed=settled.failed, parked=settled.parked)
 
 
 def command_type(catalog: Catalog, name: str) -> type[Command]:

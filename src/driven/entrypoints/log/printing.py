@@ -21,20 +21,24 @@ if TYPE_CHECKING:
     from driven.service.event_store import LogRecord
 
 
-def print_json(records: Iterable[LogRecord]) -> None:
-    """One record a line, in UTF-8 whatever the terminal is; each can be read as soon as it is there."""
-    for record in records:
+def print_json(records: Iterable[LogRecord]) -> int:
+    """One record a line, in UTF-8 whatever the terminal is, each as soon as it is there; how many there were."""
+    number = 0
+    for number, record in enumerate(records, 1):  # noqa: B007 - told at the end
         sys.stdout.buffer.write(msgspec.json.encode(entry_of(record)) + b"\n")
         sys.stdout.buffer.flush()
+    return number
 
 
-def print_lines(records: Iterable[LogRecord]) -> None:
-    """A line for each message, below titles."""
+def print_lines(records: Iterable[LogRecord]) -> int:
+    """A line for each message, below titles; how many there were."""
     write = _writer()
-    for number, record in enumerate(records):
-        if not number:
+    number = 0
+    for number, record in enumerate(records, 1):
+        if number == 1:
             sys.stdout.write(f"{TITLES}\n")
         write(record)
+    return number
 
 
 def _writer() -> Callable[[LogRecord], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
@@ -88,7 +89,8 @@ class Log(msgspec.Struct, frozen=True):
                 raise MisuseError(f"--limit {self.limit} is no number of messages; give 0 or more")
             walk = followed if self.follow else there
             records = islice(walk(store, self._asked(store.last_position)), self.limit)
-            (print_json if self.json else print_lines)(records)
+            if not (print_json if self.json else print_lines)(records) and self.limit != 0:
+                sys.stderr.write(f"driven: no message is like that; the log ends at position {store.last_position}\n")
 
     @contextlib.contextmanager
     def _log(self) -> Iterator[EventStore]:

@@ -53,6 +53,10 @@ class Parked(msgspec.Struct, frozen=True):
                 raise MisuseError("show takes --position of what is parked; see `driven parked list`")
             details = parked.details_report(self.application, self.position, config=self.config, url=self.store)
             return Answer(details, drawing.details_page(details))
+        if (self.key is None) == (not self.position):
+            raise MisuseError(
+                f"{self.what} takes either --key or --position of what is parked; see `driven parked list`"
+            )
         done = parked.redrive_report(
             self.application,
             Verb(self.what),
