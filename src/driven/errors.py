@@ -150,7 +150,8 @@ class NothingDue(MisuseError):
         self.cause = cause
         self.number = number
         super().__init__(
-            f"nothing is due later as number {number} of what position {cause} scheduled; see due.list() for what is"
+            f"nothing is due later as number {number} of what position {cause} scheduled; "
+            f"see due.list(), or `driven due list`, for what is"
         )
 
 

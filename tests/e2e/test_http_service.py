@@ -171,6 +171,17 @@ def test_what_cannot_be_served_ends_with_2_and_says_why(tmp_path: Path, typed: t
     assert "Traceback" not in done.stderr
 
 
+def test_a_service_to_which_nothing_can_be_sent_says_so(tmp_path: Path) -> None:
+    """What is forgotten first: `exposed=True`. All the caller would see is that there is no such command."""
+    (tmp_path / "hidden.py").write_text("import driven\n\napp = driven.Application('hidden')\n")
+
+    with running(tmp_path, "hidden:app") as service:
+        assert service.process.stderr is not None
+        said = service.process.stderr.readline()
+
+    assert said == "no command can be sent to it: none says @app.handles(..., exposed=True)\n"
+
+
 def test_a_host_that_there_is_not_is_named(tmp_path: Path) -> None:
     """Where something keeps others out."""
     done = subprocess.run(

@@ -345,7 +345,7 @@ def test_a_command_that_fails_among_lines_is_counted(tmp_path: Path, on_error: s
 
     assert (failed["line"], failed["status"], failed["error"]) == (1, "failed", "shop.OutOfStock: only 10 are left")
     assert process.returncode == 1
-    assert (b"1 commands carried out, 1 not" in said) is done
+    assert (b"1 command carried out, 1 not" in said) is done
 
 
 def test_no_more_is_read_than_can_be_carried_out(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from driven.entrypoints.configured import configured
 from driven.entrypoints.lines import Lines, command_type, encode, outcome
 from driven.entrypoints.loading import load_application
 from driven.entrypoints.output import kept_clean
+from driven.entrypoints.words import counted
 from driven.errors import MisuseError
 from driven.service.registry import build_registry
 
@@ -100,7 +101,8 @@ def _from_options_or_input(kind: type[Command], asked: Dispatch, typed: Sequence
 def _ended(tally: Tally) -> int:
     rate = tally.done / tally.elapsed_s if tally.elapsed_s else 0.0
     bad = f", {tally.bad:,} not" if tally.bad else ""
-    sys.stderr.write(f"{tally.done:,} commands carried out{bad}, in {tally.elapsed_s:.1f} s: {rate:,.0f}/s\n")
+    done = counted(tally.done, "command")
+    sys.stderr.write(f"{done} carried out{bad}, in {tally.elapsed_s:.1f} s: {rate:,.0f}/s\n")
     return 1 if tally.bad else 0
 
 

@@ -146,4 +146,6 @@ def _tell_start(api: HttpApi, bus: MessageBus, listener: socket.socket, took_s: 
     to_try = f", to try it: {url}/docs" if api.settings.http.docs else ""
     sys.stderr.write(f"{api.api.application.name}: {workers}, {at}, open after {took_s:.2f} s\n")
     sys.stderr.write(f"listening on {url}{to_try}\n")
+    if not api.takes_commands:
+        sys.stderr.write("no command can be sent to it: none says @app.handles(..., exposed=True)\n")
     sys.stderr.flush()

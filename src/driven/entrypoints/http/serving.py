@@ -98,6 +98,11 @@ class HttpApi:
         )
         self._starlette.router.redirect_slashes = False  # it would lead to whatever host a request names
 
+    @property
+    def takes_commands(self) -> bool:
+        """Whether any command is exposed."""
+        return bool(self._exposed)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] == "http" and (refusal := self._doors.refusal(scope)):
