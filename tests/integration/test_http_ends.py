@@ -6,12 +6,17 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import pytest
 
 import attacked
 import kiosk
 import shop
-from driven import HttpSettings, Settings, WorkerSettings
+from driven import BusClosed, HttpSettings, Settings, WorkerSettings
+from driven.bus.receipts import Receipt
 from driven.entrypoints.http import HttpApi, asgi
+from driven.entrypoints.http.answers import Telling
+from driven.entrypoints.http.problems import Problem
+from driven.service.registry import build_registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,6 +80,18 @@ async def test_whoever_waits_when_the_bus_gives_up_is_told_where_to_ask_again() 
 
     assert (answer.status_code, answer.headers["retry-after"], bool(answer.json()["receipt"])) == (503, "5", True)
     assert "driven_http_open_roots 0.0" in metrics.text
+
+
+async def test_a_command_of_which_something_was_left_when_the_bus_gave_up_is_to_be_asked_for_again() -> None:
+    """X1, X4: it was handled, and never settled; that is no fault of the service, and 503 like any other."""
+    receipt = Receipt(7, "@7")
+    receipt.succeed(tuple, ())
+    receipt.abandon(BusClosed)
+
+    with pytest.raises(Problem) as raised:
+        await Telling(build_registry(shop.app).catalog, ()).answer(receipt, "ticket")
+
+    assert raised.value.details.status == 503
 
 
 async def test_whoever_watches_when_the_bus_gives_up_sees_the_line_end() -> None:

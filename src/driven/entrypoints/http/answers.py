@@ -80,18 +80,19 @@ class Telling:
             return Answer(ticket, receipt.position, "accepted")
         status, reason = "handled", ""
         events: tuple[EventAnswer, ...] = ()
+        settlement = None
         try:
-            events = self._events((await receipt.handled()).events)
-        except CommandParked:
-            status = "parked"
-        except CommandFailed as failure:
-            status, reason = "failed", self.reason(failure)
+            try:
+                events = self._events((await receipt.handled()).events)
+            except CommandParked:
+                status = "parked"
+            except CommandFailed as failure:
+                status, reason = "failed", self.reason(failure)
+            if receipt.is_settled:
+                settlement = _settled(await receipt.settled())
+                status = "settled" if status == "handled" else status
         except BusClosed as closed:
             raise _gone(ticket) from closed
-        settlement = None
-        if receipt.is_settled:
-            settlement = _settled(await receipt.settled())
-            status = "settled" if status == "handled" else status
         return Answer(ticket, receipt.position, status, events, settlement, reason)
 
     def reason(self, failure: CommandFailed) -> str:
