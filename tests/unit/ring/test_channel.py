@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from driven.errors import RingBroken, SegmentUnavailable
 from driven.ring import layout
@@ -88,6 +90,22 @@ def test_large_and_small_bodies_keep_their_order(ends: Ends) -> None:
         sent = [(number + 1, (LARGE if number % 3 else b"small") + bytes([number])) for number in range(20)]
         assert all(sender.send(kind, body) for kind, body in sent)
         assert [receiver.receive() for _ in sent] == sent
+
+
+@settings(max_examples=50)
+@given(sizes=st.lists(st.sampled_from([0, 8, 100, RING_BYTES // 4, RING_BYTES // 4 + 1, 5_000]), max_size=40))
+def test_bursts_bring_bodies_of_any_size_in_the_order_in_which_they_were_sent(sizes: list[int]) -> None:
+    """O2, W2: whichever way the bytes travel, and however many records are taken at once."""
+    with Channel.create(RING_BYTES) as bus, Channel.attach(bus.handoff().duplicated()) as worker:
+        sent = [(1 + number, bytes([number]) * size) for number, size in enumerate(sizes)]
+        received: list[tuple[int, bytes]] = []
+        for record in sent:
+            while not worker.send(*record):
+                received += [(kind, bytes(body)) for kind, body in bus.receive_burst()]
+        while records := bus.receive_burst():
+            received += [(kind, bytes(body)) for kind, body in records]
+
+    assert received == sent
 
 
 def test_a_large_body_leaves_nothing_open(ends: Ends) -> None:
@@ -183,6 +201,18 @@ def test_a_large_body_that_is_only_announced_breaks_the_ring(ends: Ends, announc
         assert sender._outgoing.try_write(LARGEST_KIND + 2, announcement)  # noqa: SLF001 -- a worker that went wild
         with pytest.raises(RingBroken, match=r"a large body .*is announced"):
             receiver.receive()
+
+
+def test_what_came_before_a_large_body_that_is_not_there_is_received_all_the_same(ends: Ends) -> None:
+    """D1, D8: a burst ends before it, so that nothing is lost with it."""
+    bus, worker = ends
+    sent = [(1, b"one"), (2, b"two")]
+    assert all(worker.send(kind, body) for kind, body in sent)
+    assert worker._outgoing.try_write(LARGEST_KIND + 2, b"short")  # noqa: SLF001 -- as above
+
+    assert list(bus.receive_burst()) == sent
+    with pytest.raises(RingBroken, match=r"a large body .*is announced"):
+        bus.receive_burst()
 
 
 def test_a_large_body_whose_sending_was_interrupted_was_never_sent(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
