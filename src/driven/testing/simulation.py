@@ -81,14 +81,17 @@ class _Killed(BaseException):
 
 
 class _Worker:
-    """One simulated worker: what is in its ring, and the finished outcome it has not delivered."""
+    """One simulated worker: what is in its ring, what it runs and with which outcome, and what it has published."""
 
     def __init__(self, worker_id: int, group: str) -> None:
         self.worker_id = worker_id
         self.group = group
         self.ring: deque[bytes] = deque()
         self.running: Submission | None = None
-        self.finished: bytes | None = None
+        self.outcome: bytes | None = None
+        """What came of the command that it runs; gone if it dies before that is published."""
+        self.published: deque[bytes] = deque()
+        """What lies in its ring to the bus: told several at a time, and also when it has died."""
         self.is_asking = False
         self.is_leaving = False
 
@@ -156,16 +159,18 @@ class SimulatedLane:
 
     def step(self) -> bool:
         """Let one worker do one thing; False when none of them can."""
-        movable = [
-            one for one in self._workers.values() if (one.ring or one.finished or one.is_leaving) and not one.is_asking
-        ]
+        awake = [one for one in self._workers.values() if not one.is_asking]
+        movable = [one for one in awake if one.ring or one.outcome or one.published or one.is_leaving]
         if not movable:
             return False
         worker = self._chance.choice(movable)
         may_die = worker.running is not None or not self._faults.kill_running_only
         if may_die and self._chance.random() < self._faults.kill:
             self._kill(worker)
-        elif worker.finished is not None:
+        elif worker.outcome is not None:
+            worker.published.append(worker.outcome)
+            worker.running = worker.outcome = None
+        elif worker.published and (worker.is_leaving or not worker.ring or self._chance.choice((True, False))):
             self._deliver(worker)
         elif worker.is_leaving:
             del self._workers[worker.worker_id]
@@ -188,6 +193,7 @@ class SimulatedLane:
 
     def _kill(self, worker: _Worker) -> None:
         self.kills += 1
+        self._deliver(worker)
         del self._workers[worker.worker_id]
         running = worker.running
         blamed = (running.envelope.position, running.generation) if running else None
@@ -215,13 +221,14 @@ class SimulatedLane:
         outcome = self._execution.execute(submission, ask)
         if worker.worker_id not in self._workers:
             return
-        worker.finished = encode(Completion(position, generation, self._chance.randrange(1_000, 5_000_000), outcome))
+        worker.outcome = encode(Completion(position, generation, self._chance.randrange(1_000, 5_000_000), outcome))
 
     def _deliver(self, worker: _Worker) -> None:
-        assert worker.finished is not None  # noqa: S101 - step() looked
-        completion = decode_completion(worker.finished)
-        worker.finished = worker.running = None
-        self._listener().completed(worker.worker_id, (completion,))
+        """Tell all that it has published, in one call."""
+        completions = tuple(decode_completion(one) for one in worker.published)
+        worker.published.clear()
+        if completions:
+            self._listener().completed(worker.worker_id, completions)
 
 
 class SimulatedCommitter:
