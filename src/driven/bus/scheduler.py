@@ -216,6 +216,7 @@ class Scheduler(Generic[CandidateT]):
                     candidate.load_ns = self._kinds[candidate.type_id].average_ns
                     worker.held_ns += candidate.load_ns
                     yield candidate, worker.worker_id
+                group.note(worker)  # it may have credit left, for what any may take
             is_moved = bool(group.reserved) and group.relieve()
 
     def _next_for(self, worker: Worker[CandidateT]) -> CandidateT | None:

@@ -418,6 +418,22 @@ def test_workers_that_are_unknown_or_gone_do_no_harm() -> None:
     assert scheduler.waiting == 0
 
 
+def test_a_worker_that_was_given_what_waits_for_it_alone_is_given_more_while_it_has_credit() -> None:
+    """D3, D5: what came with its key does not hide from the others' queue that it has time for more."""
+    scheduler = scheduler_with(2, COST_NS)
+    enqueue(scheduler, [1], LONG, "a")
+    enqueue(scheduler, [2], SHORT, "a")
+    at_first = assigned(scheduler)
+    scheduler.complete(1, 1, COST_NS[LONG])
+    then = assigned(scheduler)
+
+    enqueue(scheduler, [3], LONG)
+    enqueue(scheduler, [4], SHORT)
+
+    assert (at_first, then) == ({1: [1]}, {1: [2]})
+    assert assigned(scheduler) == {2: [3], 1: [4]}
+
+
 def test_a_key_moves_with_all_that_waits_when_its_worker_has_too_much_to_do() -> None:
     """Sticky: waiting behind 200 ms of other work costs more than a warm cache is worth; order is not touched."""
     scheduler = scheduler_with(2, COST_NS)
