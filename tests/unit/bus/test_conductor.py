@@ -38,14 +38,14 @@ from driven.service.event_store import Status
 from driven.service.intake import draft
 from driven.service.registry import build_registry
 from driven.testing.simulation import Faults, Simulation
-from driven.wire import ReadRequest
+from driven.wire import Completion, Failed, Failure, ReadRequest, decode_submission
 from ordering import Plan, app, command_of
 from ordering_plans import plans
 
 if TYPE_CHECKING:
     from driven.bus.conductor import Conductor
     from driven.bus.receipts import Settlement
-    from driven.wire import AggregateState, Completion
+    from driven.wire import AggregateState
 
 early = Application("early")
 
@@ -401,6 +401,28 @@ def test_what_is_parked_while_it_waits_for_a_worker_waits_no_more() -> None:
 
     assert conductor.traffic.scheduler.waiting == 0
     assert all(receipt.is_settled for receipt in receipts)
+
+
+def test_what_comes_of_a_dispatch_that_was_given_up_is_not_what_came_of_the_command() -> None:
+    """W4: a worker that is gone speaks once more, of a command that another one has by now."""
+    simulation = Simulation(REGISTRY, workers=1, seed=0)
+    conductor, lane = simulation.conductor, simulation.lane
+    simulation.begin([])
+    receipt = conductor.reception.command(draft(simulation.registry, command_of(Plan())), None)
+    conductor.turn(10)
+    (gone,) = lane._workers.values()  # noqa: SLF001 - nobody else says what it was sent
+    given_up = decode_submission(gone.ring[0])
+    lane._kill(gone)  # noqa: SLF001 - at this very moment
+    conductor.turn(10)
+
+    too_late = Completion(receipt.position, given_up.generation, 1_000, Failed(Failure("too.Late", "not asked for")))
+    conductor.traffic.completed(gone.worker_id, (too_late,))
+    conductor.turn(10)
+    retired_of_it = conductor.sequencer.retired
+    simulation.go_on()
+
+    assert retired_of_it == 0
+    assert asyncio.run(receipt.handled()).position == receipt.position
 
 
 def test_a_bus_that_has_stopped_has_no_need_of_workers() -> None:

@@ -91,7 +91,20 @@ def run(
     mend(frozenset())
     while parked := simulation.store.parked(0, 1):
         simulation.run([Redrive(Verb.RETRY, position=parked[0].message.envelope.position)])
+    check_counts(simulation)
     return simulation.store
+
+
+def check_counts(simulation: Simulation) -> None:
+    """What is counted is what the log says: a command that moved counts once, where it came to its end."""
+    logged: Counter[tuple[str, Status]] = Counter()
+    for record in records_of(simulation.store):
+        assert record.outcome is not None
+        logged[record.message.name, record.outcome.status] += 1
+    for type_id in REGISTRY.handlers:
+        name, counted = REGISTRY.name_of(type_id), simulation.conductor.tally[type_id]
+        found = (counted.succeeded, counted.failed, counted.parked)
+        assert found == tuple(logged[name, one] for one in (Status.SUCCEEDED, Status.FAILED, Status.PARKED))
 
 
 def mend(broken: frozenset[int]) -> None:
