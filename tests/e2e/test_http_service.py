@@ -171,9 +171,23 @@ def test_what_cannot_be_served_ends_with_2_and_says_why(tmp_path: Path, typed: t
     assert "Traceback" not in done.stderr
 
 
+HIDDEN = """
+from driven import Application, Command
+
+app = Application("hidden")
+
+
+class Hide(Command): ...
+
+
+@app.handles(Hide)
+def hide(command: Hide) -> None: ...
+"""
+
+
 def test_a_service_to_which_nothing_can_be_sent_says_so(tmp_path: Path) -> None:
     """What is forgotten first: `exposed=True`. All the caller would see is that there is no such command."""
-    (tmp_path / "hidden.py").write_text("import driven\n\napp = driven.Application('hidden')\n")
+    (tmp_path / "hidden.py").write_text(HIDDEN)
 
     with running(tmp_path, "hidden:app") as service:
         assert service.process.stderr is not None
