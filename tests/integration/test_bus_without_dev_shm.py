@@ -34,17 +34,16 @@ PLACES = {
 
 SCRIPT = """
 import asyncio, logging, os, sys
-from pathlib import Path
 from driven import Settings, WorkerSettings, open_bus, open_bus_sync
 from ordering import app
 from ordering_draws import drawn_commands, ticking_clock
+from shared_names import left_in_shared_memory, shared_memory_names
 import worker_test_app as deeds
 
 logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
 logging.getLogger("driven.bus").setLevel(logging.ERROR)  # some of the commands are made to be parked
 ring_bytes = int(sys.argv[1])
-shm = Path("/dev/shm")
-before = set(shm.iterdir()) if shm.is_dir() else set()
+before = shared_memory_names()
 
 async def digest(workers):
     settings = Settings(workers=WorkerSettings(count=workers, ring_bytes=ring_bytes))
@@ -59,8 +58,7 @@ assert asyncio.run(digest(0)) == asyncio.run(digest(2))
 with open_bus_sync(deeds.app, Settings(workers=WorkerSettings(count=2, ring_bytes=ring_bytes))) as bus:
     data = os.urandom(3 << 20)
     assert bus.handle(deeds.Do("echo", data=data)).events[0].data == data
-after = set(shm.iterdir()) if shm.is_dir() else set()
-print("left behind:", sorted(after - before))
+print("left behind:", sorted(left_in_shared_memory(before)))
 """
 
 
