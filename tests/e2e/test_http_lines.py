@@ -151,7 +151,7 @@ def until_others_wait(service: Service) -> None:
 
 def test_who_takes_an_answer_in_time_gets_all_of_it(patient: Service) -> None:
     """However large it is."""
-    assert len(httpx.get(f"{patient.url}/large").json()) == attacked.LARGE_BYTES
+    assert len(httpx.get(f"{patient.url}/large", timeout=LONGEST_S).json()) == attacked.LARGE_BYTES
 
 
 @pytest.mark.parametrize(
@@ -172,13 +172,15 @@ def test_who_takes_an_answer_in_time_gets_all_of_it(patient: Service) -> None:
 )
 def test_a_page_of_elsewhere_cannot_have_a_browser_ask(patient: Service, headers: dict[str, str], status: int) -> None:
     """Where only this machine may ask and nothing else keeps anybody out: by no name that is not its own."""
-    assert httpx.get(f"{patient.url}/health/live", headers=headers).status_code == status
+    assert httpx.get(f"{patient.url}/health/live", headers=headers, timeout=LONGEST_S).status_code == status
 
 
 def test_with_a_token_the_service_may_have_any_name(tmp_path: Path) -> None:
     """What stands in front of it passes on the name that it was asked by."""
     with running(tmp_path, "attacked:api", "--store", "memory://", DRIVEN_HTTP_TOKEN="x") as service:  # noqa: S106 - opens nothing
-        answer = httpx.get(f"{service.url}/health/live", headers={"Host": "shop.example", "Origin": "https://a"})
+        answer = httpx.get(
+            f"{service.url}/health/live", headers={"Host": "shop.example", "Origin": "https://a"}, timeout=LONGEST_S
+        )
 
     assert answer.status_code == 200
 

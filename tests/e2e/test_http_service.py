@@ -131,11 +131,11 @@ def test_a_service_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     """U4, U9: accepted is durable; sent again under the same key, it is not done twice."""
     body, key = {"order_id": "a", "amount": 2}, {"Idempotency-Key": "order-a"}
     with running(tmp_path, "shop:api") as service:
-        first = httpx.post(f"{service.url}/commands/shop.PlaceOrder", json=body, headers=key)
+        first = httpx.post(f"{service.url}/commands/shop.PlaceOrder", json=body, headers=key, timeout=LONGEST_S)
         service.process.kill()
     with running(tmp_path, "shop:api") as service:
-        again = httpx.post(f"{service.url}/commands/shop.PlaceOrder", json=body, headers=key)
-        found = httpx.get(f"{service.url}/orders/a")
+        again = httpx.post(f"{service.url}/commands/shop.PlaceOrder", json=body, headers=key, timeout=LONGEST_S)
+        found = httpx.get(f"{service.url}/orders/a", timeout=LONGEST_S)
         code, said = ended(service, signal.SIGINT)
 
     assert (first.status_code, again.status_code) == (200, 200)
@@ -243,12 +243,14 @@ def test_a_service_that_takes_long_to_open_is_alive_and_not_ready(tmp_path: Path
         try:
             found = re.search(r"answers at (http://\S+) that it is not ready", process.stderr.readline())
             assert found is not None
-            during = [httpx.get(f"{found[1]}/health/{name}").status_code for name in ("live", "ready")]
-            early = httpx.post(f"{found[1]}/commands/slow_start.Go", json={})
+            during = [
+                httpx.get(f"{found[1]}/health/{name}", timeout=LONGEST_S).status_code for name in ("live", "ready")
+            ]
+            early = httpx.post(f"{found[1]}/commands/slow_start.Go", json={}, timeout=LONGEST_S)
             (tmp_path / "go").touch()
             told = [process.stderr.readline(), process.stderr.readline()]
-            after = httpx.get(f"{found[1]}/health/ready").status_code
-            late = httpx.post(f"{found[1]}/commands/slow_start.Go", json={})
+            after = httpx.get(f"{found[1]}/health/ready", timeout=LONGEST_S).status_code
+            late = httpx.post(f"{found[1]}/commands/slow_start.Go", json={}, timeout=LONGEST_S)
         finally:
             process.kill()
 
