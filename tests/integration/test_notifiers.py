@@ -235,7 +235,7 @@ def test_without_stamina_a_notifier_that_calls_again_is_refused(monkeypatch: pyt
 
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
     monkeypatch.setattr(builtins, "__import__", import_)
-    with pytest.raises(RegistrationError, match=r"post.tell .* needs stamina: pip install driven-bus\[notifiers\]"):
+    with pytest.raises(RegistrationError, match=r"post.tell .* needs stamina: pip install 'driven-bus\[notifiers\]'"):
         open_bus_sync(post_office(World()), INLINE).__enter__()
 
     world = World()
