@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich import box
 from rich.console import Group
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -16,7 +17,7 @@ from driven.entrypoints.drawing.page import Heading, Numbered, Paragraph, Phrase
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from rich.console import Console, RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
 
     from driven.entrypoints.drawing.page import Branch, Line, Page, Tree
 
@@ -30,6 +31,15 @@ STYLES: Final = {
     Tone.COMMAND: "bold cyan",
     Tone.EVENT: "magenta",
 }
+
+GAP: Final = 2
+"""Between the columns of a table, in characters."""
+SHORT: Final = 10
+"""A cell of so many characters is no sentence: `waited p50`, `28.8 MiB`."""
+ROOM: Final = 16
+"""What a column of sentences wants, in characters."""
+LEAST_ROOM: Final = 5
+"""What it makes do with rather than have a word of another column broken."""
 
 INDENT: Final = 2
 """Of what stands below a heading, in characters."""
@@ -66,7 +76,7 @@ def _block(block: Paragraph | Numbered | Table | Tree) -> RenderableType:
         numbered = enumerate(block.items, 1)
         return _grid(((Phrase(f"{number}.", block.tone),), (Phrase(item),)) for number, item in numbered)
     if isinstance(block, Table):
-        return _table(block) if block.titles else _grid(block.rows)
+        return _Fitted(block) if block.titles else _grid(block.rows)
     return _forest(block.roots)
 
 
@@ -78,14 +88,50 @@ def _grid(rows: Iterable[Sequence[Line]]) -> RenderableType:
     return grid
 
 
-def _table(table: Table) -> RenderableType:
+class _Fitted:
+    """A table that breaks no word and no figure, as long as what may be broken has room enough; made while drawn."""
+
+    def __init__(self, table: Table) -> None:
+        self._table: Final = table
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """As wide as the table."""
+        return Measurement.get(console, options, _table(self._table, options.max_width))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """The table, for the width that there is."""
+        yield _table(self._table, options.max_width)
+
+
+def _table(table: Table, width: int) -> RichTable:
     faint = STYLES[Tone.FAINT]
-    drawn = RichTable(box=box.SIMPLE_HEAD, header_style=faint, border_style=faint, show_edge=False, pad_edge=False)
-    for title in table.titles:
-        drawn.add_column(title, overflow="fold")
-    for row in table.rows:
-        drawn.add_row(*map(line_drawn, row))
+    drawn = RichTable(
+        box=box.SIMPLE_HEAD,
+        header_style=faint,
+        border_style=faint,
+        padding=(0, GAP - 1, 0, 0),  # the box puts one more between
+        show_edge=False,
+        pad_edge=False,
+    )
+    rows = [[line_drawn(cell) for cell in row] for row in table.rows]
+    columns = [[title, *(row[at].plain for row in rows)] for at, title in enumerate(table.titles)]
+    for title, is_kept in zip(table.titles, _kept(columns, width), strict=True):
+        drawn.add_column(title, no_wrap=is_kept, overflow="ellipsis" if is_kept else "fold")
+    for row in rows:
+        drawn.add_row(*row)
     return drawn
+
+
+def _kept(columns: Sequence[Sequence[str]], width: int) -> list[bool]:
+    """Of each column, whether its cells stay whole: words and figures, else words, else none."""
+    widest = [max(map(len, cells)) for cells in columns]
+    words = [not any(" " in cell for cell in cells) for cells in columns]
+    figures = [wide <= SHORT or word for wide, word in zip(widest, words, strict=True)]
+    for kept, wanted in ((figures, ROOM), (words, LEAST_ROOM)):
+        room = width - GAP * (len(columns) - 1) - sum(wide for wide, whole in zip(widest, kept, strict=True) if whole)
+        if room >= wanted * kept.count(False):
+            return kept
+    return [False] * len(columns)
 
 
 def _forest(roots: Iterable[Branch]) -> RenderableType:

@@ -61,6 +61,36 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     assert max(len(shown.rstrip()) for shown in console.file.getvalue().splitlines()) <= width
 
 
+WORKERS = Table(
+    ("worker", "group", "state", "memory", "doing"),
+    ((line("1"), line("pricing_of_books"), line("running"), line("28.8 MiB"), line("PriceBook at 51 for 26.3 ms")),),
+)
+
+
+def words_of(width: int) -> list[str]:
+    """What a table shows between blanks on a terminal of this width."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+    draw(console, (WORKERS,))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().split()
+
+
+@pytest.mark.parametrize(("width", "whole"), [(70, "28.8 MiB"), (58, "pricing_of_books")])
+def test_a_narrow_table_breaks_what_can_be_broken(width: int, whole: str) -> None:
+    """Sentences go on below themselves; a word, and where there is room a figure with its unit, stays in one piece."""
+    shown = words_of(width)
+
+    assert " ".join(shown).count(whole) == 1
+    assert {"worker", "group", "running", "pricing_of_books"} <= set(shown)
+
+
+def test_a_very_narrow_table_loses_nothing() -> None:
+    """Broken words are ugly; words that are not there are wrong."""
+    shown = "".join(words_of(40)).replace("─", "")
+
+    assert sorted(shown) == sorted("".join("".join(words_of(120)).replace("─", "")))
+
+
 def test_what_a_name_says_is_never_taken_for_markup() -> None:
     """Names and errors may hold brackets: `[workers] count` must not vanish."""
     assert "a [bold]name[/bold]" in on_terminal(no_color=True)
