@@ -20,6 +20,7 @@ from driven import (
     BusClosed,
     BusSettings,
     Command,
+    CommandParked,
     CommandSettings,
     Event,
     Settings,
@@ -28,6 +29,7 @@ from driven import (
 )
 from driven.adapters.stores.memory import MemoryStore
 from driven.bus.hazards import UNKEYED
+from driven.bus.middleware import Middleware
 from driven.bus.receipts import Receipt
 from driven.bus.recorded import recorded_receipt
 from driven.bus.reorder_buffer import ReorderBuffer
@@ -45,6 +47,7 @@ from ordering_plans import plans
 if TYPE_CHECKING:
     from driven.bus.conductor import Conductor
     from driven.bus.receipts import Settlement
+    from driven.domain.messages import Envelope
     from driven.wire import AggregateState
 
 early = Application("early")
@@ -401,6 +404,33 @@ def test_what_is_parked_while_it_waits_for_a_worker_waits_no_more() -> None:
 
     assert conductor.traffic.scheduler.waiting == 0
     assert all(receipt.is_settled for receipt in receipts)
+
+
+def test_a_command_whose_key_is_parked_is_sent_to_no_worker() -> None:
+    """F2: it will not happen, so nobody is to run it."""
+    sent = Sent()
+    simulation = Simulation(build_registry(early), workers=2, seed=0, middleware=[sent])
+    simulation.run([Begin()])
+    sent.names.clear()
+
+    (receipt,) = simulation.run([Accept("k")])
+
+    with pytest.raises(CommandParked):
+        asyncio.run(receipt.handled())
+    assert sent.names == []
+
+
+class Sent(Middleware):
+    """Notes what is sent to workers."""
+
+    def __init__(self) -> None:
+        """Nothing was."""
+        self.names: list[str] = []
+
+    def dispatched(self, name: str, envelope: Envelope, worker_id: int) -> None:
+        """Note it."""
+        del envelope, worker_id
+        self.names.append(name)
 
 
 def test_what_comes_of_a_dispatch_that_was_given_up_is_not_what_came_of_the_command() -> None:

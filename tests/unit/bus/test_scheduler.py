@@ -11,6 +11,7 @@ import sys
 from itertools import product
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -220,14 +221,15 @@ def assigned(scheduler: Scheduler[Asked]) -> dict[int, list[int]]:
     return given
 
 
-def test_a_worker_with_short_commands_gets_as_many_as_last_for_its_credit() -> None:
-    """Credit is time: 50 µs each, so that a worker never starves between two looks of the bus."""
+@pytest.mark.parametrize("type_id", [SHORT, TINY])
+def test_a_worker_with_short_commands_gets_as_many_as_last_for_its_credit(type_id: int) -> None:
+    """Credit is time: 50 µs each, so that a worker never starves between two looks of the bus; or 2, and no more."""
     scheduler = scheduler_with(1, COST_NS)
-    enqueue(scheduler, range(1, 101))
+    enqueue(scheduler, range(1, 1_101), type_id)
 
     given = assigned(scheduler)
 
-    assert given == {1: list(range(1, CREDIT_NS // COST_NS[SHORT] + 1))}
+    assert given == {1: list(range(1, CREDIT_NS // COST_NS[type_id] + 1))}
 
 
 def test_nothing_waits_behind_a_long_command() -> None:
