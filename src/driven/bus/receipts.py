@@ -14,7 +14,6 @@ on the bus thread. It lives as long as somebody holds it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -61,7 +60,7 @@ class Stages(msgspec.Struct, kw_only=True, gc=False, eq=False):
     """
 
     _reached: int = 0
-    _waiters: list[tuple[int, asyncio.Future[None]]] | None = None
+    _waiters: dict[asyncio.Future[None], int] | None = None
     """Each with the stage that it waits for."""
 
     async def _until(self, stage: int) -> None:
@@ -70,18 +69,19 @@ class Stages(msgspec.Struct, kw_only=True, gc=False, eq=False):
             return
         future = asyncio.get_running_loop().create_future()
         waiters = self._waiters
-        if waiters is None:  # most are never waited for: a list for each would be memory for nothing
+        if waiters is None:  # most are never waited for: a dict for each would be memory for nothing
             with _first_waiter:
-                waiters = self._waiters = self._waiters or []
-        waiters.append((stage, future))
-        # _reach() sets the claim before it looks at the list: either it finds this future there, or we see the claim
+                if self._waiters is None:  # else another thread was here, and is about to add its future
+                    self._waiters = {}
+                waiters = self._waiters
+        waiters[future] = stage
+        # _reach() sets the claim before it looks at these: either it finds this future there, or we see the claim
         if self._reached >= stage:
             return
         try:
             await future
         except asyncio.CancelledError:
-            with contextlib.suppress(ValueError):  # _reach() was faster
-                waiters.remove((stage, future))
+            waiters.pop(future, None)  # perhaps _reach() was faster
             raise
 
     def _reach(self, stage: int) -> None:
@@ -91,12 +91,11 @@ class Stages(msgspec.Struct, kw_only=True, gc=False, eq=False):
             if self._waiters is not None:
                 self._tell(self._waiters)
 
-    def _tell(self, waiters: list[tuple[int, asyncio.Future[None]]]) -> None:
-        for waiter in tuple(waiters):  # a copy: whoever gives up in another thread takes himself out meanwhile
-            if waiter[0] <= self._reached:
-                with contextlib.suppress(ValueError):
-                    waiters.remove(waiter)  # the future, and with it the event loop, of one who waited
-                _wake(waiter[1])
+    def _tell(self, waiters: dict[asyncio.Future[None], int]) -> None:
+        for future, stage in waiters.copy().items():  # whoever gives up in another thread takes himself out meanwhile
+            if stage <= self._reached:
+                waiters.pop(future, None)  # and with it the event loop of one who waited
+                _wake(future)
 
 
 class Milestone(Stages, gc=False, eq=False):

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import sys
 import threading
+import time
 import traceback
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,12 @@ import pytest
 
 from both_loops import PATIENCE_S, on_both_loops, until
 from driven import BusClosed, Event
+from driven.bus import receipts
 from driven.bus.receipts import CommandOutcome, Milestone, Receipt, Settlement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from types import FrameType
 
 OUTCOME = CommandOutcome(7, ())
 SETTLEMENT = Settlement(messages=3, failed=1, parked=0)
@@ -83,6 +86,65 @@ async def test_no_wake_up_is_lost_between_looking_and_sleeping() -> None:
         for thread in threads:
             thread.join(PATIENCE_S)
         assert milestone.is_reached
+
+
+class Met(asyncio.Future[Any]):
+    """A future that meets another one where it is first looked up; until then its thread waits."""
+
+    meeting: threading.Barrier | None = None
+
+    def __hash__(self) -> int:
+        """As any future, once they have met."""
+        meeting, self.meeting = self.meeting, None
+        if meeting is not None:
+            meeting.wait(PATIENCE_S)
+        return super().__hash__()
+
+
+def wait_until_so_many_look(count: int) -> None:
+    """Return when so many threads are on their way to where they sleep."""
+    deadline = time.monotonic() + PATIENCE_S
+    code = Milestone._until.__code__  # noqa: SLF001 - where they are to be seen
+    while sum(any(one.f_code is code for one, _ in traceback.walk_stack(top)) for top in frames()) != count:
+        assert time.monotonic() < deadline
+        time.sleep(0)
+
+
+def frames() -> list[FrameType]:
+    """Where each thread is."""
+    return list(sys._current_frames().values())  # noqa: SLF001 - there is no other way to ask
+
+
+def test_two_threads_that_are_the_first_to_wait_are_both_woken() -> None:
+    """X1, O8: whichever of them makes the place where they wait, the other one waits there as well."""
+    milestone, meeting, woken = Milestone(), threading.Barrier(2), list[bool]()
+
+    class Loop(asyncio.SelectorEventLoop):
+        def create_future(self) -> asyncio.Future[Any]:
+            future = Met(loop=self)
+            future.meeting = meeting
+            return future
+
+    async def wait() -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            await milestone.wait()
+        woken.append(True)
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(wait())
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    with receipts._first_waiter:  # noqa: SLF001 - so that both have seen that nobody waits
+        for thread in threads:
+            thread.start()
+        wait_until_so_many_look(2)
+    wait_until_so_many_look(0)
+    milestone.reach()
+    for thread in threads:
+        thread.join(2 * PATIENCE_S)
+
+    assert woken == [True, True]
 
 
 @on_both_loops
