@@ -34,12 +34,8 @@ STYLES: Final = {
 
 GAP: Final = 2
 """Between the columns of a table, in characters."""
-SHORT: Final = 10
-"""A cell of so many characters is no sentence: `waited p50`, `28.8 MiB`."""
-ROOM: Final = 16
-"""What a column of sentences wants, in characters."""
 LEAST_ROOM: Final = 5
-"""What it makes do with rather than have a word of another column broken."""
+"""What a column of sentences makes do with rather than have a word of another column broken, in characters."""
 
 INDENT: Final = 2
 """Of what stands below a heading, in characters."""
@@ -89,7 +85,7 @@ def _grid(rows: Iterable[Sequence[Line]]) -> RenderableType:
 
 
 class _Fitted:
-    """A table that breaks no word and no figure, as long as what may be broken has room enough; made while drawn."""
+    """A table that breaks no word as long as sentences have room enough; made when it is known how wide it may be."""
 
     def __init__(self, table: Table) -> None:
         self._table: Final = table
@@ -123,15 +119,14 @@ def _table(table: Table, width: int) -> RichTable:
 
 
 def _kept(columns: Sequence[Sequence[str]], width: int) -> list[bool]:
-    """Of each column, whether its cells stay whole: words and figures, else words, else none."""
-    widest = [max(map(len, cells)) for cells in columns]
+    """Of each column, whether it holds single words and these stay whole: all such columns do, if the others have room.
+
+    Figures with a unit stay whole by themselves: of what may be broken the widest is broken first.
+    """
     words = [not any(" " in cell for cell in cells) for cells in columns]
-    figures = [wide <= SHORT or word for wide, word in zip(widest, words, strict=True)]
-    for kept, wanted in ((figures, ROOM), (words, LEAST_ROOM)):
-        room = width - GAP * (len(columns) - 1) - sum(wide for wide, whole in zip(widest, kept, strict=True) if whole)
-        if room >= wanted * kept.count(False):
-            return kept
-    return [False] * len(columns)
+    taken = [max(map(len, cells)) for cells, is_word in zip(columns, words, strict=True) if is_word]
+    room = width - GAP * (len(columns) - 1) - sum(taken)
+    return words if room >= LEAST_ROOM * words.count(False) else [False] * len(columns)
 
 
 def _forest(roots: Iterable[Branch]) -> RenderableType:

@@ -77,7 +77,7 @@ def words_of(width: int) -> list[str]:
 
 @pytest.mark.parametrize(("width", "whole"), [(70, "28.8 MiB"), (58, "pricing_of_books")])
 def test_a_narrow_table_breaks_what_can_be_broken(width: int, whole: str) -> None:
-    """Sentences go on below themselves; a word, and where there is room a figure with its unit, stays in one piece."""
+    """Sentences go on below themselves, figures with a unit long after them, and words not at all."""
     shown = words_of(width)
 
     assert " ".join(shown).count(whole) == 1
