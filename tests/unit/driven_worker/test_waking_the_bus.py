@@ -77,10 +77,13 @@ class Bus:
     def told(self, number: int) -> list[tuple[int, object]]:
         """So many records or more, received whenever the worker rings, which on a busy machine it does more often."""
         received: list[tuple[int, object]] = []
-        while len(received) < number and (self.channel.end_drain() or self.is_rung(PATIENCE_MS)):
-            self.channel.begin_drain()
-            while (record := self.channel.receive()) is not None:
-                received.append(record)
+        while len(received) < number and self.is_rung(PATIENCE_MS):
+            is_awake = True
+            while is_awake:
+                self.channel.begin_drain()
+                while (record := self.channel.receive()) is not None:
+                    received.append(record)
+                is_awake = self.channel.end_drain()
         return received
 
     def is_rung(self, patience_ms: int = 0) -> bool:
