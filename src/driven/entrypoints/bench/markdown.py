@@ -62,6 +62,8 @@ def _lines(report: BenchReport) -> Iterator[str]:
     kind = "A quick run" if report.plan.is_quick else "A full run"
     yield f"{kind} of {report.plan.rounds} rounds, {report.took_s:.0f} s. Figures of one machine at one time. Made by:"
     yield from ("", "```sh", report.command, "```", "")
+    if report.notes:  # before the first figure, as they say what the figures are worth
+        yield from ("To bear in mind:", "", *(f"- {note}" for note in report.notes), "")
     made = tables(report)
     for table in made[:1]:
         yield from _section(report, table)
@@ -121,14 +123,12 @@ def _contenders(report: BenchReport) -> Iterator[str]:
 
 
 def _problems(report: BenchReport) -> Iterator[str]:
-    if not (report.problems or report.notes):
+    if not report.problems:
         return
     yield from ("## Problems", "")
-    yield from (f"- {note}" for note in report.notes)
     names = {one.key: one.name for one in report.entrants}
     for problem in report.problems:
-        yield from ("", f"{names[problem.contender]}, round {problem.round}:", "", "```text", problem.reason, "```")
-    yield ""
+        yield from (f"{names[problem.contender]}, round {problem.round}:", "", "```text", problem.reason, "```", "")
 
 
 def _grid_section(title: str, titles: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> Iterator[str]:

@@ -97,6 +97,15 @@ def test_the_report_has_its_parts_in_this_order(report: BenchReport) -> None:
     ]
 
 
+def test_what_the_figures_are_worth_is_said_before_the_first(report: BenchReport) -> None:
+    """A restless machine, a round that is missing: at the end nobody would read it."""
+    text = markdown(report)
+
+    assert text.index("- time was up in round 3 of 3") < text.index("## Summary")
+    assert "its process ended with exit code 1" in text[text.index("## Problems") :]
+    assert "time was up" not in text[text.index("## Summary") :]
+
+
 def test_every_figure_has_its_spread(report: BenchReport) -> None:
     """A median alone says nothing about the machine it was made on."""
     (ours,) = [row for row in tables(report)[0].rows if row[0] == "Driven bus, strict order"]
