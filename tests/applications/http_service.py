@@ -22,6 +22,8 @@ class Service(NamedTuple):
 
     process: subprocess.Popen[str]
     url: str
+    said: str
+    """The line that says where it listens."""
 
 
 def command(*typed: str) -> list[str]:
@@ -51,7 +53,7 @@ def running(folder: Path, reference: str, *typed: str, **variables: str) -> Iter
         told = [process.stderr.readline() for _ in range(3)]
         found = LISTENING.match(told[-1])
         assert found is not None, told
-        yield Service(process, found[1])
+        yield Service(process, found[1], told[-1])
     finally:
         process.kill()
         process.communicate()

@@ -171,6 +171,14 @@ def test_what_cannot_be_served_ends_with_2_and_says_why(tmp_path: Path, typed: t
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("token", "is_offered"), [("", True), ("s3cret", False)])
+def test_the_page_is_offered_to_whom_it_answers(tmp_path: Path, token: str, is_offered: bool) -> None:
+    """A browser sends no bearer token: whoever followed the line would be answered 401."""
+    with running(tmp_path, "shop:api", DRIVEN_HTTP_TOKEN=token) as service:
+        assert httpx.get(f"{service.url}/docs").status_code == (200 if is_offered else 401)
+        assert (f"to try it: {service.url}/docs" in service.said) is is_offered
+
+
 HIDDEN = """
 from driven import Application, Command
 

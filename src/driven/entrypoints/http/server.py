@@ -143,7 +143,8 @@ def _tell_start(api: HttpApi, bus: MessageBus, listener: socket.socket, took_s: 
     workers = counted(len(seen.workers), "worker") if seen.workers else "no workers"
     url = _url(listener)
     at = f"log {api.settings.store.url} at position {bus.last_position}"
-    to_try = f", to try it: {url}/docs" if api.settings.http.docs else ""
+    http = api.settings.http
+    to_try = f", to try it: {url}/docs" if http.docs and not http.token else ""  # a browser sends no token
     sys.stderr.write(f"{api.api.application.name}: {workers}, {at}, open after {took_s:.2f} s\n")
     sys.stderr.write(f"listening on {url}{to_try}\n")
     if not api.takes_commands:
