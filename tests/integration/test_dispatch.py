@@ -203,12 +203,15 @@ def test_lines_that_name_their_commands(tmp_path: Path) -> None:
     """With ids of the caller's, under which nothing happens twice (U5)."""
     line = b'{"command": "PlaceOrder", "id": "one", "data": {"order_id": "a"}}\n'
     other = b'{"command": "Nothing"}\n'
-    ended = dispatch(tmp_path, "--lines", "--on-error", "continue", "shop:app", given=line + b"\n" + line + other)
+    bare = b'{"order_id": "b"}\n'
+    given = line + b"\n" + line + other + bare
+    ended = dispatch(tmp_path, "--lines", "--on-error", "continue", "shop:app", given=given)
 
     answers = told(ended)
-    assert [one["line"] for one in answers] == [1, 3, 4]
-    assert [one.get("position") for one in answers] == [1, 1, None]
+    assert [one["line"] for one in answers] == [1, 3, 4, 5]
+    assert [one.get("position") for one in answers] == [1, 1, None, None]
     assert "'Nothing' is no command" in str(answers[2]["error"])
+    assert "name the command in each line, or behind the application for all" in str(answers[3]["error"])
 
 
 @contextmanager

@@ -159,7 +159,10 @@ class Lines:
             )
         if self._command is not None:
             return msgspec.json.decode(line.text, type=self._command), None
-        named = msgspec.json.decode(line.text, type=Named)
+        try:
+            named = msgspec.json.decode(line.text, type=Named)
+        except msgspec.ValidationError as error:
+            raise MisuseError(f"{error}; name the command in each line, or behind the application for all") from error
         return msgspec.json.decode(named.data, type=command_type(self._catalog, named.command)), named.id
 
     async def _tell_all(self, under_way: asyncio.Queue[_UnderWay | None]) -> None:
