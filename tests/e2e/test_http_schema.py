@@ -11,10 +11,11 @@ import pytest
 
 from http_service import running
 
-LONGEST_S = 100.0
+LONGEST_S = 280.0
+"""A minute and more where CPUs are busy."""
 
 
-@pytest.mark.timeout(110)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("token", ["", "a-token"])
 def test_schemathesis_finds_nothing(tmp_path: Path, token: str) -> None:
     """Neither an answer that is not in the document, nor a value that is refused although it says otherwise."""

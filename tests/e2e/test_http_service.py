@@ -101,7 +101,7 @@ async def flood(service: Service, before_signal: int, folder: Path) -> dict[str,
     return {HELD: held.status_code} | {key: status for one in clients for key, status in one.answers.items()}
 
 
-@pytest.mark.timeout(110)
+@pytest.mark.timeout(300)
 def test_what_was_answered_is_in_the_log_once_and_what_was_accepted_is_carried_out(tmp_path: Path) -> None:
     """X4, U5: 200 clients, SIGTERM in the middle. No 2xx is lost or doubled, and nothing that was accepted is left."""
     in_a_worker = {"DRIVEN_COMMANDS_SHOP_HOLD_PLACEMENT": "worker", "DRIVEN_WORKERS_COUNT": "1"}

@@ -86,14 +86,21 @@ async def test_a_lane_stops_while_its_workers_are_recycled() -> None:
 
 async def test_a_worker_works_on_until_its_successor_is_ready() -> None:
     """P13: so that its group is not short of workers for as long as one takes to start."""
+    ready: list[set[int]] = []
     async with watched_lane(settings=WorkerSettings(recycle_after_commands=4)) as lane:
+        original = lane.worker_leaving
+
+        def leaving(worker_id: int) -> None:
+            ready.append(set(lane.ready))
+            original(worker_id)
+
+        lane.worker_leaving = leaving  # type: ignore[method-assign]
         for _ in range(5):
-            await lane.text(Do("echo"), 1)
-        was_told_to_leave = list(lane.leaving)
+            await run_or_leave(lane, Do("echo"))
         await lane.until(lambda: 1 in lane.left)
 
-        assert was_told_to_leave == []
-        assert len(lane.ready) == 1
+        assert ready == [{1, 2}]
+        assert set(lane.ready) == {2}
 
 
 async def test_what_a_handler_leaks_is_bounded_and_nothing_is_lost() -> None:

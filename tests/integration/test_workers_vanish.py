@@ -121,7 +121,7 @@ def test_workers_outlive_the_thread_in_which_the_bus_was_started() -> None:
         assert loop.run_until_complete(watched.text(Do("echo", "still here"))) == "still here"
         assert watched.gone == {}
     finally:
-        loop.run_until_complete(lane.stop(5.0))
+        loop.run_until_complete(lane.stop(PATIENCE_S))
         loop.close()
 
 
@@ -194,8 +194,8 @@ async def test_a_command_that_does_not_end_is_killed_when_time_is_up(tmp_path: P
 async def test_stopping_twice_and_at_once_is_the_same_as_once(kind: Kind) -> None:
     """D4: idempotent, and whoever calls again waits along."""
     async with watched_lane({"default": 2}, kind=kind) as lane:
-        await asyncio.gather(*(lane.lane.stop(5.0) for _ in range(8)))
-        await lane.lane.stop(5.0)
+        await asyncio.gather(*(lane.lane.stop(PATIENCE_S) for _ in range(8)))
+        await lane.lane.stop(PATIENCE_S)
 
         assert (len(lane.left), lane.gone) == (2, {})
 
@@ -204,7 +204,7 @@ async def test_stopping_twice_and_at_once_is_the_same_as_once(kind: Kind) -> Non
 async def test_a_stop_that_is_cancelled_goes_on(kind: Kind) -> None:
     """D4: giving up waiting is no way to leave processes behind."""
     async with watched_lane(kind=kind) as lane:
-        stopping = asyncio.create_task(lane.lane.stop(5.0))
+        stopping = asyncio.create_task(lane.lane.stop(PATIENCE_S))
         await asyncio.sleep(0)
         stopping.cancel()
         await asyncio.gather(stopping, return_exceptions=True)
@@ -222,7 +222,7 @@ async def test_a_lane_can_be_stopped_from_what_it_tells(kind: Kind) -> None:
 
         def completed_and_stop(worker_id: int, completions: Sequence[Completion]) -> None:
             original(worker_id, completions)
-            stops.append(asyncio.get_running_loop().create_task(lane.lane.stop(5.0)))
+            stops.append(asyncio.get_running_loop().create_task(lane.lane.stop(PATIENCE_S)))
 
         lane.completed = completed_and_stop  # type: ignore[method-assign]
         lane.send(Do("echo"))
@@ -240,7 +240,7 @@ async def test_a_lane_can_be_stopped_while_it_tells_of_a_death() -> None:
 
         def gone_and_stop(worker_id: int, blamed: tuple[int, int] | None, cause: Failure) -> None:
             original(worker_id, blamed, cause)
-            stops.append(asyncio.get_running_loop().create_task(lane.lane.stop(5.0)))
+            stops.append(asyncio.get_running_loop().create_task(lane.lane.stop(PATIENCE_S)))
 
         lane.worker_gone = gone_and_stop  # type: ignore[method-assign]
         lane.send(Do("kill oneself"), 1)
@@ -259,7 +259,7 @@ async def test_a_lane_can_be_stopped_from_eight_threads_at_once() -> None:
 
         def stop() -> None:
             all_there.wait(PATIENCE_S)
-            asyncio.run_coroutine_threadsafe(lane.lane.stop(5.0), loop).result(PATIENCE_S)
+            asyncio.run_coroutine_threadsafe(lane.lane.stop(PATIENCE_S), loop).result(PATIENCE_S)
             left.append(len(lane.lane.vitals()))
 
         with ThreadPoolExecutor(8) as threads:

@@ -155,7 +155,7 @@ def test_interrupting_ends_without_a_traceback_and_with_code_130(tmp_path: Path)
         while "files/s" not in process.stdout.readline():
             pass
         process.send_signal(signal.SIGINT)
-        _, complaints = process.communicate(timeout=30)
+        _, complaints = process.communicate(timeout=60)
 
     assert process.returncode == 130
     assert "interrupted" in complaints
