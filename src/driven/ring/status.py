@@ -41,8 +41,10 @@ _NO_POSITION: Final = 0
 _WORD_MASK: Final = (1 << 8 * WORD_BYTES) - 1
 """Keeps what `hash` makes of three integers to a word: the same in every process of one interpreter, and quick."""
 
-_write_begun: Final = struct.Struct("@4Q").pack_into
-"""Generation, start, check and state: they are neighbours, and each is stored as a whole."""
+_write_begun: Final = struct.Struct("@3Q").pack_into
+"""Generation, start and check: they are neighbours, are cleared first, and each is then stored as a whole.
+
+Not the state, which is their neighbour as well: cleared, it would say that the worker is starting."""
 
 
 class WorkerState(IntEnum):
@@ -91,8 +93,10 @@ class WorkerStatus:
     def begin(self, position: int, generation: int, now_ns: int) -> None:
         """Say that the command at `position` is about to run: from here on its death is that command's (W3)."""
         check = hash((position, generation, now_ns)) & _WORD_MASK
-        _write_begun(self._memory, _GENERATION * WORD_BYTES, generation, now_ns, check, _RUNNING)
-        self._words[_POSITION] = position + 1
+        _write_begun(self._memory, _GENERATION * WORD_BYTES, generation, now_ns, check)
+        words = self._words
+        words[_STATE] = _RUNNING
+        words[_POSITION] = position + 1
 
     def end(self) -> None:
         """Say that the command ran, and its outcome is with the bus: nothing is blamed on it any more."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,6 +84,17 @@ def test_at_no_point_of_beginning_or_ending_is_anybody_blamed_wrongly() -> None:
     assert story[-1] == second
 
 
+def test_a_worker_that_begins_is_at_no_moment_one_that_is_starting() -> None:
+    """W3: what it is about to store is cleared first, as is seen where storing ends half-way; not what it is doing."""
+    status = WorkerStatus(memoryview(bytearray(STATUS_BYTES)))
+    status.state = WorkerState.IDLE
+
+    with pytest.raises(struct.error):
+        status.begin(1, -1, 1_000)
+
+    assert status.state is WorkerState.IDLE
+
+
 @given(data=st.data())
 def test_stores_that_are_seen_in_another_order_never_make_up_a_command(data: st.DataObject) -> None:
     """W5: an old start beside a new position would time out a command that has just begun."""
@@ -93,9 +106,9 @@ def test_stores_that_are_seen_in_another_order_never_make_up_a_command(data: st.
     worker.begin(8, 1, 9_000)
     after = bytes(memory)
 
+    cleared = before[:8] + bytes(24) + before[32:]  # for a moment, before generation, start and check are stored
     words = range(0, STATUS_BYTES, 8)
-    seen = data.draw(st.sets(st.sampled_from(words)))
-    mixture = b"".join((after if at in seen else before)[at : at + 8] for at in words)
+    mixture = b"".join(data.draw(st.sampled_from([before, cleared, after]))[at : at + 8] for at in words)
     assert blamed(mixture) in {None, RunningCommand(8, 1, 9_000)}
 
 
