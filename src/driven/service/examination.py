@@ -130,28 +130,22 @@ class _Examination:
                 yield reader(one)
             except Unreadable as fault:
                 note = one.note if isinstance(one, NotedNotifier) else one
-                named = hasattr(note.target, "__qualname__")
-                culprit = qualified_name(note.target) if named else f"what is registered for {shown(note.message)}"
-                self.faults.append(f"{culprit}: {fault}")
+                self.faults.append(f"{note.culprit}: {fault}")
 
     def _handler(self, note: Noted) -> Handler:
         command = _required(note, Command, "handles")
-        called, constructor = note.target, None
-        if isinstance(note.target, type):
-            constructor = read_constructor(note.target, note.local_names)
-            called = call_method(note.target)
-        else:
-            check_function(called, "a handler is a function, or a class with a __call__")
-        signature = read_signature(called, note.local_names, command)
-        _refuse_others(signature.returns, Event)
+        try:
+            signature, constructor = _handler_signatures(note, command)
+        except Unreadable:
+            self._check_options(note, command, is_stateful=True)  # it may be: nobody is blamed for what is not known
+            raise
         name = qualified_name(note.target)
         asked = (*signature.parameters, *(constructor.parameters if constructor else ()))
         self._check_dependencies(name, asked, Lifetime.COMMAND)
         is_stateful = any(
             parameter.role is Role.UNIT_OF_WORK or self._reaches_unit_of_work(parameter) for parameter in asked
         )
-        faults = option_faults(command, note.options, is_stateful=is_stateful)
-        self.faults.extend(f"{name}: {fault}" for fault in faults)
+        self._check_options(note, command, is_stateful=is_stateful)
         return Handler(
             name=name,
             target=note.target,
@@ -162,6 +156,10 @@ class _Examination:
             options=note.options,
             is_stateful=is_stateful,
         )
+
+    def _check_options(self, note: Noted, command: type[Command], *, is_stateful: bool) -> None:
+        faults = option_faults(command, note.options, is_stateful=is_stateful)
+        self.faults.extend(f"{note.culprit}: {fault}" for fault in faults)
 
     def _reaction(self, note: Noted) -> Reaction:
         event = _required(note, Event, "reacts_to")
@@ -364,6 +362,19 @@ def _without_tables(parameters: Sequence[Parameter], *, has_tables: bool) -> lis
             "register it with the projects of an app.projection(..., tables=[...])"
         )
     return [parameter for parameter in parameters if parameter.annotation not in HANDED_OVER]
+
+
+def _handler_signatures(note: Noted, command: type[Command]) -> tuple[Signature, Any]:
+    """Of a handler, and of the constructor if it is a class, else None."""
+    called, constructor = note.target, None
+    if isinstance(note.target, type):
+        constructor = read_constructor(note.target, note.local_names)
+        called = call_method(note.target)
+    else:
+        check_function(called, "a handler is a function, or a class with a __call__")
+    signature = read_signature(called, note.local_names, command)
+    _refuse_others(signature.returns, Event)
+    return signature, constructor
 
 
 def _is_kind(message: object, base: type[Message]) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from driven.service.handlers import HandlerOptions
+from driven.service.naming import qualified_name, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,12 @@ class Noted(msgspec.Struct, frozen=True):
     message: Any
     local_names: dict[str, Any]
     options: HandlerOptions = HandlerOptions()
+
+    @property
+    def culprit(self) -> str:
+        """How a fault names it."""
+        named = hasattr(self.target, "__qualname__")
+        return qualified_name(self.target) if named else f"what is registered for {shown(self.message)}"
 
 
 def noting(keep: Callable[[Noted], object], message: type, options: HandlerOptions) -> Callable[[T], T]:

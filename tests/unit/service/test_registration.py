@@ -1119,6 +1119,18 @@ def test_all_faults_are_listed_at_once() -> None:
     assert "key='nam'" in text
 
 
+def test_a_signature_that_cannot_be_read_hides_no_fault_of_the_options() -> None:
+    """R1: what stands in the decorator is wrong by itself; nobody is blamed for a unit of work that may be there."""
+
+    def wire(app: Application) -> None:
+        @app.handles(Begin, key="nam", retries=-1, loads={Account: "name"})
+        def begin(command: Begin, uow: UnitOfWork) -> Opaque:
+            return Opaque()
+
+    options = ["key='nam' is not a field", "retries=-1 is no number", "its return annotation names Opaque"]
+    assert [word in one for word, one in zip(options, faults_of(wire), strict=True)] == [True] * 3
+
+
 def test_the_error_says_which_application_and_how_many_faults() -> None:
     """R1: the text is a numbered list under the name of the application."""
     app = Application("bank")
