@@ -194,6 +194,23 @@ def test_every_link_leads_to_a_page_and_a_heading_that_are_there() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def test_a_picture_of_a_report_shows_what_was_typed_and_no_folder_of_this_machine(tmp_path: Path) -> None:
+    """Pictures in docs/ are drawn from real runs by a tool, and are looked at elsewhere."""
+    drawn = tmp_path / "doctor.svg"
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "draw_report.py"), str(drawn), "90", "doctor"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    picture = drawn.read_text("utf-8")
+    assert ">driven doctor<" in " ".join(picture.replace("&#160;", " ").split())
+    assert "@font-face" not in picture
+    assert str(ROOT) not in picture
+
+
 def test_every_page_can_be_reached_from_the_index() -> None:
     """A page that no index names is a page that nobody reads."""
     indexes = (DOCS / "README.md", DOCS / "adr" / "README.md")
