@@ -124,14 +124,17 @@ class Pool(RuleBasedStateMachine):
             self.scheduler.enqueue(candidate)
             self.waiting.add(candidate.position)
 
-    @rule(have_no_room=st.sets(st.integers(1, 6)))
-    def assign(self, have_no_room: set[int]) -> None:
+    @rule(have_no_room=st.sets(st.integers(1, 6)), not_wanted=st.sets(st.integers(1, 40)))
+    def assign(self, have_no_room: set[int], not_wanted: set[int]) -> None:
         """Everything that is given out may be given out; afterwards nobody is idle who could work."""
         refused: set[int] = set()
         for candidate, worker_id in self.scheduler.assign():
             assert worker_id not in refused, "asked again, although it has no room"
             self.check_may_be_given(candidate, worker_id)
-            if worker_id in have_no_room:
+            if candidate.position in not_wanted:
+                self.waiting.remove(candidate.position)
+                self.scheduler.forget(candidate, worker_id)
+            elif worker_id in have_no_room:
                 self.full.add(worker_id)
                 refused.add(worker_id)
                 self.scheduler.refuse(candidate, worker_id)
