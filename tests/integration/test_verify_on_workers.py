@@ -102,7 +102,7 @@ async def test_a_command_that_kills_its_workers_today_is_the_only_one_that_diffe
 async def test_a_command_that_takes_too_long_today_is_ended_and_differs(recorded: MemoryStore, tmp_path: Path) -> None:
     """W5: its timeout is that of a bus."""
     changed(tmp_path, "command.number == 7 and time.sleep(600)")
-    commands = {"Work": CommandSettings(timeout_s=0.5, max_attempts=1)}
+    commands = {"Work": CommandSettings(timeout_s=3.0, max_attempts=1)}
 
     report = await verify(
         "mortal_app:app", Settings(workers=WorkerSettings(count=1), commands=commands), store=recorded
