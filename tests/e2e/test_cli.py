@@ -325,21 +325,26 @@ def test_help_tells_a_default_only_where_that_tells_something(folder: Path) -> N
     assert "--order-id STR" in of_a_command
 
 
+def told_into(output: int, folder: Path, *typed: str) -> subprocess.CompletedProcess[bytes]:
+    """What `driven` says on standard error while its standard output goes where nothing can be written."""
+    return subprocess.run(
+        [sys.executable, "-m", "driven", *typed],
+        cwd=folder,
+        env=environment(),
+        stdout=output,
+        stderr=subprocess.PIPE,
+        timeout=BOUND_S,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
 def test_a_reader_that_has_left_is_no_accident(folder: Path, form: list[str]) -> None:
     """`driven check shop:app | true` ends without the traceback of a broken pipe."""
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        told = subprocess.run(
-            [sys.executable, "-m", "driven", "check", "shop:app", *form],
-            cwd=folder,
-            env=environment(),
-            stdout=writer,
-            stderr=subprocess.PIPE,
-            timeout=BOUND_S,
-            check=False,
-        )
+        told = told_into(writer, folder, "check", "shop:app", *form)
     finally:
         os.close(writer)
 
@@ -359,15 +364,7 @@ def test_a_reader_that_has_left_is_no_accident(folder: Path, form: list[str]) ->
 def test_a_full_disk_under_standard_output_is_named(folder: Path, typed: list[str]) -> None:
     """A report that is not there is no report: exit code 1, one line, no traceback."""
     with Path("/dev/full").open("wb") as full:
-        told = subprocess.run(
-            [sys.executable, "-m", "driven", *typed],
-            cwd=folder,
-            env=environment(),
-            stdout=full,
-            stderr=subprocess.PIPE,
-            timeout=BOUND_S,
-            check=False,
-        )
+        told = told_into(full.fileno(), folder, *typed)
 
     assert told.returncode == 1
     assert told.stderr.decode().splitlines()[-1] == (
